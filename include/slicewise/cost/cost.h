@@ -1,0 +1,70 @@
+// Time of a program: what each op takes, what of it is exposed, and what bounds it.
+//
+// einsum      max(FLOPs / (peak x efficiency(rows)), weight bytes / (HBM bandwidth x efficiency))
+// attention   max(FLOPs / (peak x efficiency), KV bytes / (HBM bandwidth x efficiency))
+// elementwise bytes / HBM bandwidth x the fraction not fused away
+// collective  cost/network.h
+// An overlap group (an einsum and the looped collectives it hides) takes
+//   max(sum of compute, sum of network) + exposed_fraction x min;
+// the hidden part is taken off the shorter side's ops in proportion. Exposed times of all ops, times
+// layers and steps, sum to the latency.
+#pragma once
+
+#include "slicewise/cost/calibration.h"
+#include "slicewise/cost/network.h"
+#include "slicewise/hardware/chip.h"
+#include "slicewise/program/program.h"
+
+namespace slicewise {
+
+enum class Bound : std::uint8_t { kCompute, kHbm, kNetwork, kLatency };
+[[nodiscard]] std::string_view Name(Bound bound);
+
+// One op, one execution.
+struct OpCost {
+  Seconds compute;            // FLOPs at the calibrated rate
+  Seconds hbm;                // bytes streamed from or to HBM
+  Seconds network_bandwidth;  // bytes over links
+  Seconds network_latency;    // hops and launch
+  Seconds exposed;            // what the op adds to the step
+
+  // The op's own time when nothing overlaps.
+  [[nodiscard]] Seconds alone() const {
+    return (compute > hbm ? compute : hbm) + network_bandwidth + network_latency;
+  }
+};
+
+struct PhaseCost {
+  FixedVector<OpCost, 64> ops;  // parallel to Program::ops; one execution each
+  Seconds step;                 // one forward pass
+  Seconds latency;              // all passes of the phase
+  // Exposed seconds of one step by what bounds them; they sum to `step`.
+  std::array<Seconds, 4> bound_seconds;
+  Bound bound = Bound::kCompute;  // the largest of them
+};
+
+class CostModel {
+ public:
+  CostModel(const Chip& chip, const Mesh& mesh, const Calibration& calibration,
+            NetworkKind network);
+
+  // Fills `cost`, reusing its storage; allocates nothing. The program must be of this mesh.
+  void Price(const Program& program, PhaseCost& cost) const;
+  [[nodiscard]] OpCost PriceOp(const Program& program, const Op& op) const;
+
+ private:
+  void PriceSection(const Program& program, Section section, double times, PhaseCost& cost) const;
+
+  Network network_;
+  std::array<double, 2> seconds_per_flop_ = {};  // bf16, int8
+  double attention_per_flop_ = 0;
+  double half_rows_ = 0;
+  double float32_passes_ = 1;
+  double weight_per_byte_ = 0;
+  double cache_per_byte_ = 0;
+  double elementwise_per_byte_ = 0;
+  double exposed_fraction_ = 0;
+  double step_latency_ = 0;
+};
+
+}  // namespace slicewise

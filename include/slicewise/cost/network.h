@@ -1,0 +1,61 @@
+// Time of a collective on a torus or mesh.
+//
+// Paper network: volume / 270 GB/s (sections 3.1 and A.1): the closed forms of section 3 come out of
+// it exactly. All-to-all there: local bytes (K-1)/K over the same bandwidth (our choice; the paper
+// gives none).
+//
+// Torus network: sent bytes over the links that the schedule uses, plus a latency per hop.
+//   all-gather, reduce-scatter   sent / (sum over axes of 2 links if the axis wraps, else 1)
+//                                rings in both directions; on an unwrapped axis the end links carry
+//                                everything one way, so half the bandwidth
+//   all-reduce                   the two after one another
+//   all-to-all                   busiest link: pair bytes x AllToAllLoad
+//   looped one-way               sent / 1 link, whatever the axes
+// Hops: floor(K/2) per wrapped axis, K-1 per unwrapped one.
+#pragma once
+
+#include <array>
+
+#include "slicewise/cost/calibration.h"
+#include "slicewise/hardware/chip.h"
+#include "slicewise/hardware/slice.h"
+#include "slicewise/program/traffic.h"
+
+namespace slicewise {
+
+enum class NetworkKind : std::uint8_t { kTorus, kPaper };
+[[nodiscard]] std::string_view Name(NetworkKind kind);
+
+struct CollectiveTime {
+  Seconds bandwidth;  // bytes over links
+  Seconds latency;    // hops and launch
+};
+
+// Directed-link load of an all-to-all over the axes, in messages of one source-destination pair:
+// the largest over the axes of what minimal routing puts on a link. For all axes of a twisted torus,
+// total minimal distance over links (exact where routing balances; tests/hardware give the figures).
+[[nodiscard]] double AllToAllLoad(const Mesh& mesh, AxisSet axes);
+
+// Tables over all axis sets of a mesh, so that pricing a collective is two loads and a multiply.
+class Network {
+ public:
+  Network(const Chip& chip, const Mesh& mesh, const Calibration& calibration, NetworkKind kind);
+
+  [[nodiscard]] CollectiveTime Time(const Op& op, const Traffic& traffic) const;
+
+ private:
+  struct Entry {
+    double seconds_per_byte = 0;     // of sent bytes, rings along all axes
+    double exchange_per_byte = 0;    // of sent bytes, all-to-all
+    double ring_latency = 0;         // hops of the rings
+    double loop_latency = 0;         // K - 1 steps of a one-way loop
+  };
+  std::array<Entry, 1U << kMaxMeshAxes> table_ = {};
+  double loop_per_byte_ = 0;
+  double launch_latency_ = 0;
+  double paper_per_byte_ = 0;
+  NetworkKind kind_;
+  bool ideal_schedules_;
+};
+
+}  // namespace slicewise

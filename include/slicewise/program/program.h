@@ -1,0 +1,120 @@
+// The layer program: the explicit per-chip operations of one phase under one layout.
+//
+// It is the one source of the project. Cost prices it, memory is its peak liveness, `explain` prints
+// it, the emulator executes it, export turns it into shardings and collectives. Nothing downstream
+// looks at a Layout.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "slicewise/hardware/slice.h"
+#include "slicewise/program/fixed_vector.h"
+#include "slicewise/program/tensor.h"
+#include "slicewise/workload/workload.h"
+
+namespace slicewise {
+
+enum class OpKind : std::uint8_t {
+  kEinsum,         // each term: out (+)= lhs x rhs; terms with one `out` add up
+  kAttention,      // softmax(q k^T) v over the KV cache, after appending k and v to it
+  kAllGather,      // each term: operand lhs -> result out; a dim loses digits
+  kReduceScatter,  // a partial sum becomes digits of a dim
+  kAllReduce,      // a partial sum is summed everywhere
+  kAllToAll,       // digits move from one dim to another
+  kElementwise,
+};
+[[nodiscard]] std::string_view Name(OpKind kind);
+[[nodiscard]] constexpr bool IsCollective(OpKind kind) {
+  return kind == OpKind::kAllGather || kind == OpKind::kReduceScatter ||
+         kind == OpKind::kAllReduce || kind == OpKind::kAllToAll;
+}
+
+// What an elementwise op does.
+enum class Elementwise : std::uint8_t {
+  kNone,
+  kLookup,      // rows of the embedding table for the tokens of this chip's vocabulary shard
+  kStatistics,  // partial sums of the norm's statistics
+  kNormalize,   // normalise, scale
+  kSlice,       // keep this chip's part of a replicated tensor: free
+  kActivate,    // nonlinearity, and the product with the gate
+  kAdd,         // residual addition
+  kLastToken,   // keep the positions whose logits are wanted: free
+  kSample,      // best candidate of this chip's vocabulary shard
+};
+[[nodiscard]] std::string_view Name(Elementwise function);
+
+enum class Part : std::uint8_t { kFfn, kAttention, kShared, kEmbedding, kHead };
+[[nodiscard]] std::string_view Name(Part part);
+
+// How a collective uses the links (paper section 3.5 and the released code's collective einsums).
+enum class Schedule : std::uint8_t {
+  kBlocking,      // rings along all its axes at once, both ways, nothing overlapped
+  kLoopedOneWay,  // a loop of K-1 steps over one link, an einsum chunk behind each step
+  kLoopedTwoWay,  // the same both ways round the rings
+};
+[[nodiscard]] std::string_view Name(Schedule schedule);
+
+struct Term {
+  TensorId lhs = kNoTensor;
+  TensorId rhs = kNoTensor;
+  TensorId out = kNoTensor;
+};
+inline constexpr std::size_t kMaxTerms = 7;
+
+// Operands by kind:
+//   einsum       term i: lhs (activation) x rhs (weights) -> out
+//   collective   term i: lhs -> out (rhs unused); several terms share one launch
+//   attention    (query, key, attended) (value, key cache, value cache) (query, key, value bias)
+//   elementwise  term 0: lhs, rhs -> out; further terms: more operands
+struct Op {
+  OpKind kind;
+  Elementwise function;
+  Part part;
+  Schedule schedule;
+  std::uint8_t group;  // overlap group within the section; 0: none
+  std::uint8_t term_count;
+  AxisOrder axes;      // collectives: in execution order
+  std::array<Term, kMaxTerms> terms;
+};
+
+// A range of Program::ops.
+struct Section {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+struct Program {
+  Mesh mesh;
+  Phase phase = Phase::kPrefill;
+  std::array<DimInfo, kDimCount> dims;
+  FixedVector<Tensor, 96> tensors;
+  FixedVector<Op, 64> ops;
+  Section prologue;  // once per step: embedding
+  Section layer;     // `layers` times per step
+  Section epilogue;  // once per step: norm, unembedding, sampling
+  double layers = 0;
+  double steps = 1;  // forward passes of the phase
+  bool gated = false;
+  bool parallel = false;
+
+  [[nodiscard]] const DimInfo& dim(Dim d) const { return dims[static_cast<std::size_t>(d)]; }
+  DimInfo& dim(Dim d) { return dims[static_cast<std::size_t>(d)]; }
+  [[nodiscard]] const Tensor& tensor(TensorId id) const { return tensors[id]; }
+  // Indices of a dim that one chip holds under a sharding, padding included.
+  [[nodiscard]] double LocalSize(Dim d, AxisSet sharding) const {
+    return dim(d).padded / mesh.Size(sharding);
+  }
+  // Indices of the tensor's i-th dim that one chip holds.
+  [[nodiscard]] double LocalSize(const Tensor& tensor, int i) const {
+    const auto index = static_cast<std::size_t>(i);
+    return LocalSize(tensor.dims[index], tensor.sharding[index]);
+  }
+};
+
+// Bytes of the tensor on one chip, padding included.
+[[nodiscard]] inline Bytes TensorBytes(const Tensor& tensor) {
+  return tensor.elements * ElementBytes(tensor.type);
+}
+
+}  // namespace slicewise

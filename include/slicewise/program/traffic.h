@@ -1,0 +1,48 @@
+// What an op computes and moves, per chip, read off the tensors of its program.
+#pragma once
+
+#include "slicewise/program/program.h"
+#include "slicewise/units/quantity.h"
+
+namespace slicewise {
+
+// The collective of one op, summed over its terms.
+struct Traffic {
+  // D of appendix A.1: all-gather output, reduce-scatter input, twice the operand for an all-reduce,
+  // the local operand for an all-to-all. Dims that receive digits count padded to equal chunks. 0
+  // over one chip.
+  Bytes volume;
+  // Bytes that one chip sends on its links: D (K-1)/K over K chips.
+  Bytes sent;
+  bool operator==(const Traffic&) const = default;
+};
+[[nodiscard]] Traffic CollectiveTraffic(const Program& program, const Op& op);
+
+// The axes over which one term of a collective communicates: a weight that is not sharded over some
+// of the op's axes takes no part along them.
+[[nodiscard]] AxisSet TermAxes(const Program& program, const Op& op, const Term& term);
+
+// FLOPs of an einsum or attention on one chip, padding included: 2 per multiply-add. Attention
+// counts the full rectangle of queries by attended tokens, as a masked dense einsum computes it.
+[[nodiscard]] Flops OpFlops(const Program& program, const Op& op);
+
+// Rows of the matmul on one chip: batch x length as the einsum's left operand holds them.
+[[nodiscard]] double EinsumRows(const Program& program, const Op& op);
+
+// Weight bytes an einsum streams from HBM, or KV-cache bytes that attention does: keys and values of
+// every attended token.
+[[nodiscard]] Bytes StreamedBytes(const Program& program, const Op& op);
+
+// Bytes an elementwise op reads and writes when nothing of it is fused into its neighbours.
+[[nodiscard]] Bytes ElementwiseBytes(const Program& program, const Op& op);
+
+// The dim that one axis leaves (all-gather, all-to-all) or enters (reduce-scatter) in a term; nullopt
+// where there is none (all-reduce, or the axis takes no part).
+struct AxisMove {
+  bool from_partial = false;
+  bool has_from = false, has_to = false;
+  Dim from = Dim::kBatch, to = Dim::kBatch;
+};
+[[nodiscard]] AxisMove MoveOf(const Program& program, const Term& term, int axis);
+
+}  // namespace slicewise

@@ -1,0 +1,128 @@
+#include "slicewise/cost/network.h"
+
+#include <cmath>
+#include <algorithm>
+#include <queue>
+#include <vector>
+
+namespace slicewise {
+namespace {
+
+double Hops(const MeshAxis& axis) { return axis.wraps ? axis.size / 2 : axis.size - 1; }
+
+// Pairs (ordered) of a ring or line of k chips whose minimal route crosses one given directed link
+// in one direction, ties split both ways, on the busiest link.
+double LineLoad(const MeshAxis& axis) {
+  const int k = axis.size;
+  if (axis.wraps) {
+    // k chips, each at total distance floor(k^2/4) from the others, over 2k directed links.
+    return (k * k / 4) / 2.0;
+  }
+  return static_cast<double>(k / 2) * ((k + 1) / 2);
+}
+
+// Sum of minimal distances from one chip of a twisted torus: wrapping along a short dimension (size
+// S) also shifts every long dimension (size 2S) by S.
+double TwistedDistanceSum(const Slice& slice) {
+  const std::array<int, 3>& d = slice.dims;
+  const int shortest = std::min({d[0], d[1], d[2]});
+  const auto index = [&](const std::array<int, 3>& c) {
+    return static_cast<std::size_t>((c[0] * d[1] + c[1]) * d[2] + c[2]);
+  };
+  std::vector<int> distance(static_cast<std::size_t>(slice.chips()), -1);
+  std::queue<std::array<int, 3>> frontier;
+  frontier.push({0, 0, 0});
+  distance[0] = 0;
+  double sum = 0;
+  while (!frontier.empty()) {
+    const std::array<int, 3> at = frontier.front();
+    frontier.pop();
+    const int here = distance[index(at)];
+    sum += here;
+    for (std::size_t axis = 0; axis < 3; ++axis) {
+      for (int step : {1, -1}) {
+        std::array<int, 3> to = at;
+        to[axis] += step;
+        const bool wrapped = to[axis] < 0 || to[axis] >= d[axis];
+        to[axis] = (to[axis] + d[axis]) % d[axis];
+        for (std::size_t other = 0; other < 3 && wrapped && d[axis] == shortest; ++other) {
+          if (d[other] == 2 * shortest) {
+            to[other] = (to[other] + shortest) % d[other];
+          }
+        }
+        if (distance[index(to)] < 0) {
+          distance[index(to)] = here + 1;
+          frontier.push(to);
+        }
+      }
+    }
+  }
+  return sum;
+}
+
+}  // namespace
+
+std::string_view Name(NetworkKind kind) { return kind == NetworkKind::kTorus ? "torus" : "paper"; }
+
+double AllToAllLoad(const Mesh& mesh, AxisSet axes) {
+  if (mesh.slice().twisted && axes == mesh.all()) {
+    return TwistedDistanceSum(mesh.slice()) / 6;
+  }
+  double load = 0;
+  for (int axis : axes) {
+    // The other axes' chips send through this axis's lines too.
+    const double lines = mesh.Size(axes) / mesh.axis(axis).size;
+    load = std::max(load, LineLoad(mesh.axis(axis)) * lines);
+  }
+  return load;
+}
+
+Network::Network(const Chip& chip, const Mesh& mesh, const Calibration& calibration,
+                 NetworkKind kind)
+    : kind_(kind), ideal_schedules_(calibration.ideal_schedules) {
+  const double link = chip.link_bandwidth.base();
+  for (unsigned bits = 1; bits < (1U << static_cast<unsigned>(mesh.axis_count())); ++bits) {
+    const AxisSet axes = AxisSet::FromBits(bits);
+    Entry& entry = table_[bits];
+    double links = 0;
+    double hops = 0;
+    for (int axis : axes) {
+      links += mesh.axis(axis).wraps ? 2 : 1;
+      hops += Hops(mesh.axis(axis));
+    }
+    const double ways = mesh.Size(axes);
+    const double effective = link * calibration.link_bandwidth;
+    entry.seconds_per_byte = 1 / (links * effective);
+    // One pair's message is sent / (K - 1).
+    entry.exchange_per_byte = AllToAllLoad(mesh, axes) / (ways - 1) / effective;
+    entry.ring_latency = hops * calibration.hop_latency;
+    entry.loop_latency = (ways - 1) * calibration.hop_latency;
+  }
+  loop_per_byte_ = 1 / (link * calibration.gather_bandwidth);
+  launch_latency_ = calibration.launch_latency;
+  paper_per_byte_ = 1 / chip.paper_bandwidth.base();
+}
+
+CollectiveTime Network::Time(const Op& op, const Traffic& traffic) const {
+  const double sent = traffic.sent.base();
+  if (sent == 0) {
+    return {};
+  }
+  if (kind_ == NetworkKind::kPaper) {
+    const double counted = op.kind == OpKind::kAllToAll ? sent : traffic.volume.base();
+    return {SecondsOf(counted * paper_per_byte_), {}};
+  }
+  const Entry& entry = table_[op.axes.set().bits()];
+  if (op.kind == OpKind::kAllToAll) {
+    return {SecondsOf(sent * entry.exchange_per_byte),
+            SecondsOf(entry.ring_latency + launch_latency_)};
+  }
+  if (op.schedule == Schedule::kLoopedOneWay && !ideal_schedules_) {
+    return {SecondsOf(sent * loop_per_byte_), SecondsOf(entry.loop_latency + launch_latency_)};
+  }
+  const double rounds = op.kind == OpKind::kAllReduce ? 2 : 1;
+  return {SecondsOf(sent * entry.seconds_per_byte),
+          SecondsOf(rounds * entry.ring_latency + launch_latency_)};
+}
+
+}  // namespace slicewise

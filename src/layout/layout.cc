@@ -1,0 +1,261 @@
+#include "slicewise/layout/layout.h"
+
+#include <fmt/format.h>
+
+#include <vector>
+
+#include "slicewise/units/input_error.h"
+
+namespace slicewise {
+namespace {
+
+// Prints "Bx.Hyz"; with no axes at all the last letter alone.
+std::string TwoLetters(char a, AxisSet a_axes, char b, AxisSet b_axes, const Mesh& mesh) {
+  std::string text;
+  if (!a_axes.empty()) {
+    text = a + mesh.Names(a_axes);
+  }
+  if (!b_axes.empty() || text.empty()) {
+    text += (text.empty() ? "" : ".") + std::string(1, b) + mesh.Names(b_axes);
+  }
+  return text;
+}
+
+std::vector<std::string_view> Split(std::string_view text, char separator) {
+  std::vector<std::string_view> parts;
+  while (true) {
+    const std::size_t end = text.find(separator);
+    parts.push_back(text.substr(0, end));
+    if (end == std::string_view::npos) {
+      return parts;
+    }
+    text.remove_prefix(end + 1);
+  }
+}
+
+// Parses the parts of one layout text; every failure names the whole text and the part.
+class Parser {
+ public:
+  Parser(std::string_view text, const Mesh& mesh) : text_(text), mesh_(mesh) {
+    parts_ = Split(text, '/');
+    if (parts_.size() != 3 && parts_.size() != 4) {
+      Fail("expected <weights>/<ffn>/<attention>, such as Ex.Fyz/ws/Bxyz");
+    }
+  }
+
+  [[nodiscard]] bool has_residual() const { return parts_.size() == 4; }
+  [[nodiscard]] bool IsWildcard(std::size_t part) const { return parts_[part] == "*"; }
+
+  // The axes under letters a and b of a part; every letter at most once.
+  std::pair<AxisSet, AxisSet> Letters(std::size_t part, char a, char b) const {
+    AxisSet sets[2];
+    bool seen[2] = {false, false};
+    for (std::string_view group : Split(parts_[part], '.')) {
+      const int which = group.empty() ? -1 : group[0] == a ? 0 : group[0] == b ? 1 : -1;
+      if (which < 0 || seen[which]) {
+        Fail(fmt::format("in '{}' expected {} and {}, each at most once and followed by axes",
+                         parts_[part], a, b));
+      }
+      seen[which] = true;
+      sets[which] = Axes(group.substr(1), part);
+    }
+    if (!(sets[0] & sets[1]).empty()) {
+      Fail(fmt::format("in '{}' axis {} appears twice", parts_[part],
+                       mesh_.Names(sets[0] & sets[1])));
+    }
+    return {sets[0], sets[1]};
+  }
+
+  AxisSet Gathered() const {
+    const std::string_view ffn = parts_[1];
+    if (ffn == "ws") {
+      return {};
+    }
+    if (!ffn.starts_with("wg-") || ffn.size() == 3) {
+      Fail(fmt::format("in '{}' expected ws, or wg- and the axes gathered over, such as wg-xyz",
+                       ffn));
+    }
+    return Axes(ffn.substr(3), 1);
+  }
+
+  AxisSet Residual() const {
+    if (parts_[3].empty() || parts_[3][0] != 'E') {
+      Fail(fmt::format("in '{}' expected E and the axes the residual keeps", parts_[3]));
+    }
+    return Axes(parts_[3].substr(1), 3);
+  }
+
+  [[noreturn]] void Fail(const std::string& reason) const {
+    throw InputError(fmt::format("layout '{}': {}", text_, reason));
+  }
+
+ private:
+  AxisSet Axes(std::string_view names, std::size_t part) const {
+    AxisSet axes;
+    std::string seen;
+    for (char name : names) {
+      if (name < 'x' || name > 'z') {
+        Fail(fmt::format("in '{}' '{}' is not an axis; the axes are x, y, z", parts_[part], name));
+      }
+      if (seen.find(name) != std::string::npos) {
+        Fail(fmt::format("in '{}' axis {} appears twice", parts_[part], name));
+      }
+      seen += name;
+      if (const int index = mesh_.Find(name); index >= 0) {
+        axes |= AxisSet::Of(index);
+      }
+    }
+    return axes;
+  }
+
+  std::string_view text_;
+  const Mesh& mesh_;
+  std::vector<std::string_view> parts_;
+};
+
+std::string WeightsWords(const Layout& layout) {
+  if (layout.gathered.empty()) {
+    const bool one_dimensional = layout.weights_embed.empty() || layout.weights_ffn.empty();
+    return one_dimensional ? "1D weight-stationary" : "2D weight-stationary";
+  }
+  return "weight-gathered over ";
+}
+
+}  // namespace
+
+std::string WeightsText(const Layout& layout, const Mesh& mesh) {
+  return TwoLetters('E', layout.weights_embed, 'F', layout.weights_ffn, mesh);
+}
+
+std::string FfnText(const Layout& layout, const Mesh& mesh) {
+  return layout.gathered.empty() ? "ws" : "wg-" + mesh.Names(layout.gathered);
+}
+
+std::string AttentionText(const Layout& layout, const Mesh& mesh) {
+  return TwoLetters('B', layout.attention_batch, 'H', layout.attention_heads, mesh);
+}
+
+std::string ToString(const Layout& layout, const Mesh& mesh) {
+  std::string text = fmt::format("{}/{}/{}", WeightsText(layout, mesh), FfnText(layout, mesh),
+                                 AttentionText(layout, mesh));
+  if (layout.residual) {
+    text += "/E" + mesh.Names(*layout.residual);
+  }
+  return text;
+}
+
+Layout ParseLayout(std::string_view text, const Mesh& mesh) {
+  const Parser parser(text, mesh);
+  for (std::size_t part = 0; part < 3; ++part) {
+    if (parser.IsWildcard(part)) {
+      parser.Fail("'*' names a family of layouts; one layout was expected here");
+    }
+  }
+  Layout layout;
+  std::tie(layout.weights_embed, layout.weights_ffn) = parser.Letters(0, 'E', 'F');
+  layout.gathered = parser.Gathered();
+  std::tie(layout.attention_batch, layout.attention_heads) = parser.Letters(2, 'B', 'H');
+  if (parser.has_residual()) {
+    layout.residual = parser.Residual();
+  }
+  if (const auto reason = WhyIllegal(layout, mesh)) {
+    parser.Fail(*reason);
+  }
+  // A fourth part that says what holds anyway is not printed.
+  if (layout.residual == (layout.weights_embed | layout.weights_ffn) - layout.gathered) {
+    layout.residual.reset();
+  }
+  return layout;
+}
+
+std::optional<std::string> WhyIllegal(const Layout& layout, const Mesh& mesh) {
+  const auto once = [&](AxisSet a, AxisSet b, std::string_view part) -> std::optional<std::string> {
+    if (!(a & b).empty()) {
+      return fmt::format("axis {} appears twice in the {} part", mesh.Names(a & b), part);
+    }
+    if ((a | b) != mesh.all()) {
+      return fmt::format("axis {} is missing from the {} part of a layout for {}",
+                         mesh.Names(mesh.all() - (a | b)), part, ToString(mesh.slice()));
+    }
+    return std::nullopt;
+  };
+  if (auto reason = once(layout.weights_embed, layout.weights_ffn, "weights")) {
+    return reason;
+  }
+  if (auto reason = once(layout.attention_batch, layout.attention_heads, "attention")) {
+    return reason;
+  }
+  if (const AxisSet outside = layout.gathered - layout.attention_batch; !outside.empty()) {
+    return fmt::format(
+        "weights are gathered over {}, so the batch is sharded over it and attention must be too "
+        "(B{} in the attention part)",
+        mesh.Names(outside), mesh.Names(layout.gathered | layout.attention_batch));
+  }
+  if (layout.residual) {
+    if (const AxisSet bad = *layout.residual & layout.gathered; !bad.empty()) {
+      return fmt::format("the residual cannot keep d_model over the gathered axis {}",
+                         mesh.Names(bad));
+    }
+    const AxisSet missing = (layout.weights_embed - layout.gathered) - *layout.residual;
+    if (!missing.empty()) {
+      return fmt::format("the residual must keep d_model over {}, which shards E of the weights",
+                         mesh.Names(missing));
+    }
+  }
+  return std::nullopt;
+}
+
+std::string Describe(const Layout& layout, const Mesh& mesh) {
+  std::string words = WeightsWords(layout);
+  if (!layout.gathered.empty()) {
+    words += mesh.Names(layout.gathered);
+  }
+  words += ", attention over ";
+  const bool heads = !layout.attention_heads.empty();
+  const bool batch = !layout.attention_batch.empty();
+  words += heads && batch ? "batch and heads" : batch ? "batch" : "heads";
+  if (layout.residual) {
+    words += ", residual over " +
+             (layout.residual->empty() ? std::string("no axis") : mesh.Names(*layout.residual));
+  }
+  return words;
+}
+
+LayoutFilter::LayoutFilter(std::string_view text, const Mesh& mesh) {
+  const Parser parser(text, mesh);
+  if (!parser.IsWildcard(0)) {
+    const auto [embed, ffn] = parser.Letters(0, 'E', 'F');
+    weights_ = Pair{embed, ffn};
+  }
+  if (!parser.IsWildcard(1)) {
+    ffn_ = parser.Gathered();
+  }
+  if (!parser.IsWildcard(2)) {
+    const auto [batch, heads] = parser.Letters(2, 'B', 'H');
+    attention_ = Pair{batch, heads};
+  }
+  if (parser.has_residual()) {
+    any_residual_ = parser.IsWildcard(3);
+    if (!any_residual_) {
+      residual_ = parser.Residual();
+    }
+  }
+  if (exact()) {
+    // One layout: a mistake in it is worth its reason, not an empty result.
+    const Layout layout = ParseLayout(text, mesh);
+    residual_ = layout.residual;
+  } else if ((weights_ && (weights_->first | weights_->second) != mesh.all()) ||
+             (attention_ && (attention_->first | attention_->second) != mesh.all())) {
+    parser.Fail(fmt::format("every axis of {} ({}) must appear in each part that is not '*'",
+                            ToString(mesh.slice()), mesh.Names(mesh.all())));
+  }
+}
+
+bool LayoutFilter::Matches(const Layout& layout) const {
+  return (!weights_ || *weights_ == Pair{layout.weights_embed, layout.weights_ffn}) &&
+         (!ffn_ || *ffn_ == layout.gathered) &&
+         (!attention_ || *attention_ == Pair{layout.attention_batch, layout.attention_heads}) &&
+         (any_residual_ || residual_ == layout.residual);
+}
+
+}  // namespace slicewise

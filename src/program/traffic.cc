@@ -1,0 +1,162 @@
+#include "slicewise/program/traffic.h"
+
+#include <cmath>
+
+namespace slicewise {
+namespace {
+
+// Elements of the operand when every dim that receives digits is padded to equal chunks, one for
+// each receiver.
+double ScatteredElements(const Program& program, const Tensor& operand, const Tensor& result,
+                         AxisSet axes) {
+  double elements = 1;
+  for (int i = 0; i < operand.rank; ++i) {
+    const auto index = static_cast<std::size_t>(i);
+    const AxisSet gained = (result.sharding[index] - operand.sharding[index]) & axes;
+    elements *= gained.empty() ? program.LocalSize(operand, i)
+                               : program.LocalSize(result, i) * program.mesh.Size(gained);
+  }
+  return elements;
+}
+
+double VolumeElements(const Program& program, OpKind kind, const Term& term, AxisSet axes) {
+  const Tensor& operand = program.tensor(term.lhs);
+  const double ways = program.mesh.Size(axes);
+  switch (kind) {
+    case OpKind::kAllGather:
+      return operand.elements * ways;
+    case OpKind::kReduceScatter:
+    case OpKind::kAllToAll:
+      return ScatteredElements(program, operand, program.tensor(term.out), axes);
+    case OpKind::kAllReduce:
+      // A reduce-scatter and an all-gather of equal chunks.
+      return 2 * std::ceil(operand.elements / ways) * ways;
+    case OpKind::kEinsum:
+    case OpKind::kAttention:
+    case OpKind::kElementwise:
+      break;
+  }
+  return 0;
+}
+
+}  // namespace
+
+AxisSet TermAxes(const Program& program, const Op& op, const Term& term) {
+  const Tensor& operand = program.tensor(term.lhs);
+  const Tensor& result = program.tensor(term.out);
+  switch (op.kind) {
+    case OpKind::kAllGather:
+      return operand.sharded() - result.sharded();
+    case OpKind::kReduceScatter:
+    case OpKind::kAllReduce:
+      return operand.partial - result.partial;
+    case OpKind::kAllToAll:
+      return op.axes.set();
+    case OpKind::kEinsum:
+    case OpKind::kAttention:
+    case OpKind::kElementwise:
+      break;
+  }
+  return {};
+}
+
+Traffic CollectiveTraffic(const Program& program, const Op& op) {
+  Traffic traffic;
+  for (std::size_t i = 0; i < op.term_count; ++i) {
+    const Term& term = op.terms[i];
+    const AxisSet axes = TermAxes(program, op, term);
+    const double ways = program.mesh.Size(axes);
+    const Bytes volume = VolumeElements(program, op.kind, term, axes) *
+                         ElementBytes(program.tensor(term.lhs).type);
+    traffic.volume += volume;
+    traffic.sent += volume / ways * (ways - 1);
+  }
+  return traffic;
+}
+
+double EinsumRows(const Program& program, const Op& op) {
+  const Tensor& lhs = program.tensor(op.terms[0].lhs);
+  return program.LocalSize(lhs, 0) * program.LocalSize(lhs, 1);
+}
+
+Flops OpFlops(const Program& program, const Op& op) {
+  double multiply_adds = 0;
+  if (op.kind == OpKind::kEinsum) {
+    for (std::size_t i = 0; i < op.term_count; ++i) {
+      const Tensor& lhs = program.tensor(op.terms[i].lhs);
+      // Activations lead with batch and length; all other dims of theirs are contracted.
+      multiply_adds += program.LocalSize(lhs, 0) * program.LocalSize(lhs, 1) *
+                       program.tensor(op.terms[i].rhs).elements;
+    }
+  } else if (op.kind == OpKind::kAttention) {
+    const Tensor& query = program.tensor(op.terms[0].lhs);
+    multiply_adds = 2 * query.elements * program.dim(Dim::kContext).padded;
+  }
+  return FlopsOf(2 * multiply_adds);
+}
+
+Bytes StreamedBytes(const Program& program, const Op& op) {
+  Bytes bytes;
+  if (op.kind == OpKind::kEinsum) {
+    for (std::size_t i = 0; i < op.term_count; ++i) {
+      bytes += TensorBytes(program.tensor(op.terms[i].rhs));
+    }
+  } else if (op.kind == OpKind::kAttention) {
+    const Tensor& keys = program.tensor(op.terms[1].rhs);
+    const double attended =
+        program.dim(Dim::kContext).padded / program.dim(Dim::kCacheLength).padded;
+    bytes = 2 * attended * TensorBytes(keys);
+  }
+  return bytes;
+}
+
+Bytes ElementwiseBytes(const Program& program, const Op& op) {
+  switch (op.function) {
+    case Elementwise::kNone:
+    case Elementwise::kSlice:
+    case Elementwise::kLastToken:
+      return {};
+    case Elementwise::kLookup:
+      // One row per token is read, whatever the size of the table.
+      return 2 * TensorBytes(program.tensor(op.terms[0].out));
+    case Elementwise::kSample: {
+      const Tensor& logits = program.tensor(op.terms[0].lhs);
+      return TensorBytes(logits) / program.LocalSize(logits, 1);
+    }
+    case Elementwise::kStatistics:
+    case Elementwise::kNormalize:
+    case Elementwise::kActivate:
+    case Elementwise::kAdd:
+      break;
+  }
+  Bytes bytes;
+  for (std::size_t i = 0; i < op.term_count; ++i) {
+    for (TensorId id : {op.terms[i].lhs, op.terms[i].rhs, op.terms[i].out}) {
+      // Vectors are read once and stay on the chip.
+      if (id != kNoTensor && program.tensor(id).lifetime != Lifetime::kPersistent) {
+        bytes += TensorBytes(program.tensor(id));
+      }
+    }
+  }
+  return bytes;
+}
+
+AxisMove MoveOf(const Program& program, const Term& term, int axis) {
+  const Tensor& operand = program.tensor(term.lhs);
+  const Tensor& result = program.tensor(term.out);
+  AxisMove move;
+  move.from_partial = operand.partial.Has(axis) && !result.partial.Has(axis);
+  for (std::size_t i = 0; i < operand.rank; ++i) {
+    if (operand.sharding[i].Has(axis) && !result.sharding[i].Has(axis)) {
+      move.has_from = true;
+      move.from = operand.dims[i];
+    }
+    if (!operand.sharding[i].Has(axis) && result.sharding[i].Has(axis)) {
+      move.has_to = true;
+      move.to = result.dims[i];
+    }
+  }
+  return move;
+}
+
+}  // namespace slicewise
