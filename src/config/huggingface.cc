@@ -31,21 +31,29 @@ constexpr std::array<Obstacle, 9> kObstacles = {{{"num_local_experts", kExperts}
 constexpr std::array<std::string_view, 6> kExpertTypes = {"mixtral", "dbrx",   "deepseek_v2",
                                                           "gpt_oss", "llama4", "grok-1"};
 
+// Absent, null, false and 0 all say that the model has none of it.
 bool Matters(const nlohmann::ordered_json& value) {
   return !(value.is_null() || value == false || value == 0);
 }
 
+std::string Found(const nlohmann::ordered_json& value) {
+  if (value.is_structured()) {
+    return value.is_array() ? "an array" : "an object";
+  }
+  return value.dump();
+}
+
 [[noreturn]] void Refuse(const JsonReader& file, std::string_view key, std::string_view found,
                          std::string_view meaning) {
-  file.Fail(key, fmt::format("found {}, expected a dense decoder: {} cannot be planned", found,
-                             meaning));
+  file.Fail(
+      key, fmt::format("found {}, expected a dense decoder: {} cannot be planned", found, meaning));
 }
 
 void RefuseObstacles(const JsonReader& file) {
   for (const Obstacle& obstacle : kObstacles) {
     const auto member = file.json().find(std::string(obstacle.key));
     if (member != file.json().end() && Matters(*member)) {
-      Refuse(file, obstacle.key, member->dump(), obstacle.meaning);
+      Refuse(file, obstacle.key, Found(*member), obstacle.meaning);
     }
   }
 }
@@ -53,7 +61,7 @@ void RefuseObstacles(const JsonReader& file) {
 // The decoder's own object, where the file nests it beside a vision tower.
 JsonReader TextConfig(JsonReader& root) {
   for (std::string_view key : {"text_config", "llm_config"}) {
-    if (root.Has(key)) {
+    if (root.Has(key) && !root.json().at(std::string(key)).is_null()) {
       return root.Object(key);
     }
   }
@@ -72,15 +80,13 @@ const HuggingFaceFamily* FindFamily(std::string_view model_type) {
 [[noreturn]] void FailUnknown(const JsonReader& file, std::string_view key,
                               const std::string& found) {
   std::vector<std::string> names;
-  for (const HuggingFaceFamily& family : HuggingFaceFamilies()) {
-    names.emplace_back(key == "model_type" ? family.model_type : family.class_stem);
-  }
   std::string list;
-  for (const std::string& name : names) {
-    list += (list.empty() ? "" : ", ") + name;
+  for (const HuggingFaceFamily& family : HuggingFaceFamilies()) {
+    names.emplace_back(family.model_type);
+    list += (list.empty() ? "" : ", ") + names.back();
   }
-  file.Fail(key, fmt::format("found '{}', expected one of the families {}{}", found, list,
-                             DidYouMean(found, names)));
+  file.Fail(key, fmt::format("found '{}', expected a model of one of the families {}{}", found,
+                             list, DidYouMean(found, names)));
 }
 
 // "LlamaForCausalLM" -> llama.
@@ -91,8 +97,10 @@ const HuggingFaceFamily& FamilyOfClass(JsonReader& root) {
   }
   const std::string& name = classes.front();
   for (const HuggingFaceFamily& family : HuggingFaceFamilies()) {
-    const std::string_view rest = std::string_view(name).substr(
-        name.starts_with(family.class_stem) ? family.class_stem.size() : name.size());
+    if (family.class_stem.empty() || !name.starts_with(family.class_stem)) {
+      continue;
+    }
+    const std::string_view rest = std::string_view(name).substr(family.class_stem.size());
     if (rest.starts_with("For") || rest.starts_with("LMHead") || rest == "Model") {
       return family;
     }
@@ -119,18 +127,25 @@ const HuggingFaceFamily& FamilyOf(JsonReader& root, JsonReader& text) {
   return FamilyOfClass(root);
 }
 
-// The last part of the hub name where the file has one, otherwise the family.
+// The last part of the hub name where the file has one, otherwise the model_type.
 std::string ModelName(JsonReader& root, const HuggingFaceFamily& family) {
   const std::string path = root.OptionalText("_name_or_path").value_or("");
   const std::string name = path.substr(path.rfind('/') + 1);
-  return name.empty() || name == "." ? std::string(family.model_type) : name;
+  if (!name.empty() && name != ".") {
+    return name;
+  }
+  return root.OptionalText("model_type").value_or(std::string(family.model_type));
 }
 
 void AddCommonNotes(const JsonReader& root, HuggingFaceDraft& draft) {
-  if (root.Has("vision_config") || root.Has("audio_config")) {
+  const auto present = [&](const char* key) {
+    const auto member = root.json().find(key);
+    return member != root.json().end() && Matters(*member);
+  };
+  if (present("vision_config") || present("audio_config")) {
     draft.notes.emplace_back("only the text decoder is planned, not its vision or audio towers");
   }
-  if (root.Has("quantization_config")) {
+  if (present("quantization_config")) {
     draft.notes.emplace_back("quantization_config is not read: --weights sets the weight format");
   }
 }

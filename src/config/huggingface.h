@@ -1,13 +1,16 @@
 // Hugging Face config.json as a slicewise model. Private to the config room.
 //
 // A config.json describes the arguments of one Python class, named by model_type; keys that equal
-// the class's defaults may be missing, and the class decides what the file does not say: whether the
-// feed-forward block is gated, which biases exist, how many norms a layer has. So each family is
-// read by its own function, after the configuration_*.py and modeling_*.py files of the transformers
-// library. Only keys that matter to shape are read; a config.json holds dozens that do not.
+// the class's defaults may be missing, and the class decides what the file does not say: whether
+// the feed-forward block is gated, which biases exist, how many norms a layer has. So each family
+// is read by its own function, after the configuration_*.py and modeling_*.py files of the
+// transformers library. Only keys that matter to shape are read; a config.json holds dozens that do
+// not.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "model_checks.h"
@@ -33,7 +36,8 @@ struct HuggingFaceDraft {
 
 struct HuggingFaceFamily {
   std::string_view model_type;  // "llama"
-  std::string_view class_stem;  // "Llama", as in architectures: ["LlamaForCausalLM"]
+  // "Llama", as in architectures: ["LlamaForCausalLM"]; empty where the class does not tell.
+  std::string_view class_stem;
   // Reads the decoder's own object: the root, or the nested text_config.
   HuggingFaceDraft (*read)(JsonReader& text);
 };

@@ -47,14 +47,14 @@ class Inspector {
   bool key(const std::string& key) {
     levels_.back().key = key;
     if (!levels_.back().keys.insert(key).second) {
-      throw InputError(
-          fmt::format("{}: {}: this key appears twice", document_.source, Pointer()));
+      throw InputError(fmt::format("{}: {}: this key appears twice", document_.source, Pointer()));
     }
     return true;
   }
   bool parse_error(std::size_t position, const std::string& token, const Json::exception& error) {
     std::string_view what = error.what();
-    // "[json.exception...] parse error at line 1, column 2: <the rest>"; 406 is a number's overflow.
+    // "[json.exception...] parse error at line 1, column 2: <the rest>"; 406 is a number's
+    // overflow.
     what.remove_prefix(std::min(what.size(), what.find(": ") + 2));
     const std::string overflow = fmt::format("the number {} is too large", token);
     throw InputError(fmt::format("{}: {}: {}", document_.source,

@@ -85,7 +85,8 @@ struct JsonReader::Shared {
 
   [[noreturn]] void FailFound(const std::string& pointer, const Json& value,
                               std::string_view expected) const {
-    Fail(pointer, fmt::format("found {}, expected {}", Describe(value, numbers, pointer), expected));
+    Fail(pointer,
+         fmt::format("found {}, expected {}", Describe(value, numbers, pointer), expected));
   }
 
   std::int64_t Integer(const std::string& pointer, const Json& value, std::int64_t low) const {
@@ -102,7 +103,7 @@ struct JsonReader::Shared {
   void RequireKnown(const std::string& pointer, const Json& value) const {
     const auto known_keys = known.find(pointer);
     if (value.is_array()) {
-      for (std::size_t i = 0; i < value.size(); ++i) {
+      for (std::size_t i = 0; i < value.size() && value[i].is_object(); ++i) {
         RequireKnown(fmt::format("{}/{}", pointer, i), value[i]);
       }
     }

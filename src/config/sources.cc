@@ -16,8 +16,8 @@ constexpr std::string_view kSources = "sources";
 constexpr std::string_view kEverything = "*";
 
 bool HoldsNumber(const nlohmann::ordered_json& value) {
-  return value.is_number() || (value.is_structured() &&
-                               std::any_of(value.begin(), value.end(), HoldsNumber));
+  return value.is_number() ||
+         (value.is_structured() && std::any_of(value.begin(), value.end(), HoldsNumber));
 }
 
 // "a, b" -> {"a", "b"}.
@@ -66,8 +66,8 @@ void CheckSources(JsonReader& root, const std::vector<std::string>& quantities) 
         std::find(quantities.begin(), quantities.end(), member) != quantities.end();
     const bool numeric = member != kSources && (quantity || HoldsNumber(root.json().at(member)));
     if (numeric && !named.contains(member) && !named.contains(std::string(kEverything))) {
-      root.Fail(member, fmt::format("found no source, expected '{}' among the keys of /sources",
-                                    member));
+      root.Fail(member,
+                fmt::format("found no source, expected '{}' among the keys of /sources", member));
     }
   }
 }

@@ -12,8 +12,8 @@
 namespace slicewise {
 
 // Throws InputError where a member of `root` that is, or holds, a number is named by no key of
-// /sources, where a source names no member, or where its citation is empty. A key of /sources is one
-// name, several with commas between, or '*' for every member. `quantities` are the members that
+// /sources, where a source names no member, or where its citation is empty. A key of /sources is
+// one name, several with commas between, or '*' for every member. `quantities` are the members that
 // write a number as text with a unit.
 void CheckSources(JsonReader& root, const std::vector<std::string>& quantities);
 

@@ -1,0 +1,92 @@
+// A plan: a layout with its predicted time and memory for one phase, and how plans are evaluated.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "slicewise/cost/calibration.h"
+#include "slicewise/cost/cost.h"
+#include "slicewise/cost/memory.h"
+#include "slicewise/hardware/chip.h"
+#include "slicewise/layout/layout.h"
+#include "slicewise/model/model.h"
+#include "slicewise/program/lower.h"
+#include "slicewise/workload/workload.h"
+
+namespace slicewise {
+
+// A limit that a plan misses. Plans are priced whether or not they are feasible.
+struct Violation {
+  enum class Code : std::uint8_t { kMemory };
+  Code code = Code::kMemory;
+  double needed = 0;
+  double available = 0;
+
+  bool operator==(const Violation&) const = default;
+};
+[[nodiscard]] std::string_view Name(Violation::Code code);
+[[nodiscard]] std::string_view UnitOf(Violation::Code code);
+
+// Everything a plan is computed from, except the layout and the phase.
+struct Setting {
+  Model model;
+  Chip chip;
+  Slice slice;
+  Workload workload;
+  std::int64_t padded_heads = 0;  // 0: the fewest each layout allows
+  Calibration calibration;
+  NetworkKind network = NetworkKind::kTorus;
+};
+
+struct Plan {
+  Layout layout;
+  Phase phase = Phase::kPrefill;
+  std::int64_t stored_heads = 0;
+  Seconds latency;       // the whole phase
+  Seconds step;          // one pass; decode: time per output token (TPOT)
+  Seconds latency_low;   // the calibration's interval; both zero when it has none
+  Seconds latency_high;
+  double mfu = 0;                // design: 2 N tokens / (chips x bf16 peak x seconds)
+  double tokens_per_second = 0;  // real tokens of the phase over its latency
+  Seconds chip_seconds_per_token;
+  Bound bound = Bound::kCompute;
+  MemoryUse memory;
+  std::optional<Violation> violation;
+
+  [[nodiscard]] bool fits() const { return !violation.has_value(); }
+};
+
+// Prices layouts of one setting, reusing one program: no allocation per plan.
+class Evaluator {
+ public:
+  explicit Evaluator(const Setting& setting);
+  Evaluator(const Evaluator&) = delete;
+  Evaluator& operator=(const Evaluator&) = delete;
+
+  [[nodiscard]] const Setting& setting() const { return setting_; }
+  [[nodiscard]] const Mesh& mesh() const { return mesh_; }
+
+  // nullopt when the setting's padded_heads (or `padded_heads`, if not 0) does not fit the layout.
+  [[nodiscard]] std::optional<Plan> Evaluate(const Layout& layout, Phase phase,
+                                             std::int64_t padded_heads = 0);
+  // The program and cost behind the latest Evaluate.
+  [[nodiscard]] const Program& program() const { return program_; }
+  [[nodiscard]] const PhaseCost& cost() const { return cost_; }
+
+ private:
+  Setting setting_;
+  Mesh mesh_;
+  CostModel cost_model_;
+  double mfu_parameters_;
+  Program program_;
+  PhaseCost cost_;
+};
+
+// Whether a phase of this workload lies within the range the calibration was fitted on.
+[[nodiscard]] bool InsideRange(const Calibration& calibration, const Setting& setting, Phase phase);
+
+}  // namespace slicewise

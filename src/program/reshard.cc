@@ -1,0 +1,126 @@
+#include "slicewise/program/reshard.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace slicewise {
+namespace {
+
+struct CacheCut {
+  AxisSet batch;
+  AxisSet heads;
+};
+
+class Reshard {
+ public:
+  Reshard(const LowerRequest& request, const Layout& from, const Layout& to, const Mesh& mesh,
+          Program& program)
+      : program_(program), cache_type_(request.workload->kv_cache) {
+    // The prefill program's own tables say how each layout shards and pads the cache.
+    Lower(request, to, mesh, program_);
+    const CacheCut target = CutOf(program_);
+    const DimInfo heads = program_.dim(Dim::kCacheKvHeads);
+    Lower(request, from, mesh, program_);
+    source_ = CutOf(program_);
+    target_ = target;
+    DimInfo& own = program_.dim(Dim::kCacheKvHeads);
+    own.padded = std::max(own.padded, heads.padded);
+    DimInfo& batch = program_.dim(Dim::kAttentionBatch);
+    const double ways = mesh.Size(source_.batch | target_.batch);
+    batch.padded = std::ceil(batch.size / ways) * ways;
+    program_.tensors.clear();
+    program_.ops.clear();
+  }
+
+  void Run() {
+    CacheCut cut = source_;
+    TensorId keys = Add(cut);
+    TensorId values = Add(cut);
+    const AxisSet before = source_.batch | source_.heads;
+    const AxisSet after = target_.batch | target_.heads;
+    const AxisSet sliced = after - before;
+    if (!sliced.empty()) {
+      cut = {cut.batch | (sliced & target_.batch), cut.heads | (sliced & target_.heads)};
+      Step(OpKind::kElementwise, {}, cut, keys, values);
+    }
+    const AxisSet moved = (source_.batch & target_.heads) | (source_.heads & target_.batch);
+    if (!moved.empty()) {
+      cut = {(cut.batch - target_.heads) | (moved & target_.batch),
+             (cut.heads - target_.batch) | (moved & target_.heads)};
+      Step(OpKind::kAllToAll, moved, cut, keys, values);
+    }
+    const AxisSet gathered = before - after;
+    if (!gathered.empty()) {
+      cut = {cut.batch - gathered, cut.heads - gathered};
+      Step(OpKind::kAllGather, gathered, cut, keys, values);
+    }
+    program_.prologue = {0, 0};
+    program_.layer = {0, program_.ops.size()};
+    program_.epilogue = {program_.ops.size(), program_.ops.size()};
+  }
+
+ private:
+  static CacheCut CutOf(const Program& program) {
+    for (const Tensor& tensor : program.tensors) {
+      if (tensor.role == TensorRole::kKeyCache) {
+        return {tensor.ShardingOf(Dim::kAttentionBatch), tensor.ShardingOf(Dim::kCacheKvHeads)};
+      }
+    }
+    return {};
+  }
+
+  TensorId Add(const CacheCut& cut) {
+    Tensor tensor;
+    tensor.role = TensorRole::kKeyCache;
+    tensor.type = cache_type_;
+    tensor.lifetime = Lifetime::kTransient;
+    tensor.per_layer = false;
+    tensor.streamed = false;
+    tensor.rank = 4;
+    tensor.dims = {Dim::kAttentionBatch, Dim::kCacheLength, Dim::kCacheKvHeads, Dim::kHeadDim};
+    tensor.sharding = {cut.batch, {}, cut.heads, {}};
+    tensor.partial = {};
+    tensor.elements = 1;
+    for (int i = 0; i < tensor.rank; ++i) {
+      tensor.elements *= program_.LocalSize(tensor, i);
+    }
+    tensor.stored = tensor.elements;
+    program_.tensors.push_back(tensor);
+    return static_cast<TensorId>(program_.tensors.size() - 1);
+  }
+
+  void Step(OpKind kind, AxisSet axes, const CacheCut& cut, TensorId& keys, TensorId& values) {
+    Op& op = program_.ops.push_back(Op());
+    op.kind = kind;
+    op.function = kind == OpKind::kElementwise ? Elementwise::kSlice : Elementwise::kNone;
+    op.part = Part::kAttention;
+    op.schedule = Schedule::kBlocking;
+    op.group = 0;
+    op.term_count = 0;
+    op.axes = AxisOrder(axes);
+    for (TensorId* tensor : {&keys, &values}) {
+      const TensorId next = Add(cut);
+      op.terms[op.term_count++] = {*tensor, kNoTensor, next};
+      *tensor = next;
+    }
+  }
+
+  Program& program_;
+  DataType cache_type_;
+  CacheCut source_, target_;
+};
+
+}  // namespace
+
+void LowerKvReshard(const LowerRequest& request, const Layout& from, const Layout& to,
+                    const Mesh& mesh, Program& program) {
+  if (!request.model->has_attention()) {
+    Lower(request, from, mesh, program);
+    program.ops.clear();
+    program.prologue = program.layer = program.epilogue = {0, 0};
+    return;
+  }
+  Reshard(request, from, to, mesh, program).Run();
+}
+
+}  // namespace slicewise

@@ -1,0 +1,104 @@
+#include "slicewise/search/enumerate.h"
+
+#include <algorithm>
+#include <array>
+#include <map>
+#include <string>
+
+namespace slicewise {
+namespace {
+
+constexpr int kOptions = 6;
+
+// Options 0..5: E or F in the weights, times attention over H, over B, or gathered (and B).
+void SetAxis(int axis, int option, Layout& layout) {
+  const AxisSet set = AxisSet::Of(axis);
+  (option < 3 ? layout.weights_embed : layout.weights_ffn) |= set;
+  (option % 3 == 0 ? layout.attention_heads : layout.attention_batch) |= set;
+  if (option % 3 == 2) {
+    layout.gathered |= set;
+  }
+}
+
+// What a layout does with one axis, residual included.
+int OptionOf(const Layout& layout, int axis) {
+  int option = layout.weights_embed.Has(axis) ? 0 : 3;
+  option += layout.gathered.Has(axis) ? 2 : layout.attention_batch.Has(axis) ? 1 : 0;
+  return layout.residual && layout.residual->Has(axis) ? option + kOptions : option;
+}
+
+// Equal for two layouts exactly when relabelling equal axes turns one into the other.
+std::array<int, 4 * kMaxMeshAxes> ClassKey(const Layout& layout, const Mesh& mesh) {
+  std::array<std::array<int, 4>, kMaxMeshAxes> axes = {};
+  for (int i = 0; i < mesh.axis_count(); ++i) {
+    const MeshAxis& axis = mesh.axis(i);
+    axes[static_cast<std::size_t>(i)] = {axis.size, axis.wraps ? 1 : 0, OptionOf(layout, i),
+                                         layout.residual ? 1 : 0};
+  }
+  std::sort(axes.begin(), axes.end());  // axes the mesh lacks are all zero and come first
+  std::array<int, 4 * kMaxMeshAxes> key = {};
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    std::copy(axes[i].begin(), axes[i].end(), key.begin() + static_cast<std::ptrdiff_t>(4 * i));
+  }
+  return key;
+}
+
+// The layout itself and, when asked for, every narrower residual it allows.
+void AppendMatching(Layout layout, const LayoutFilter& filter, std::vector<Layout>& out) {
+  if (filter.Matches(layout)) {
+    out.push_back(layout);
+  }
+  if (!filter.wants_residual()) {
+    return;
+  }
+  const AxisSet required = layout.weights_embed - layout.gathered;
+  const AxisSet optional = layout.weights_ffn - layout.gathered;
+  // Proper subsets of the optional axes; all of them is the layout without a fourth part.
+  for (unsigned bits = 0; bits <= optional.bits(); ++bits) {
+    const AxisSet kept = AxisSet::FromBits(bits);
+    if (optional.HasAll(kept) && kept != optional) {
+      layout.residual = required | kept;
+      if (filter.Matches(layout)) {
+        out.push_back(layout);
+      }
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filter) {
+  std::vector<Layout> layouts;
+  int total = 1;
+  for (int i = 0; i < mesh.axis_count(); ++i) {
+    total *= kOptions;
+  }
+  for (int code = 0; code < total; ++code) {
+    Layout layout;
+    for (int axis = 0, rest = code; axis < mesh.axis_count(); ++axis, rest /= kOptions) {
+      SetAxis(axis, rest % kOptions, layout);
+    }
+    AppendMatching(layout, filter, layouts);
+  }
+  return layouts;
+}
+
+std::vector<Layout> ClassRepresentatives(const std::vector<Layout>& layouts, const Mesh& mesh) {
+  std::map<std::array<int, 4 * kMaxMeshAxes>, std::size_t> index;
+  std::vector<Layout> representatives;
+  std::vector<std::string> texts;
+  for (const Layout& layout : layouts) {
+    const auto [at, fresh] = index.emplace(ClassKey(layout, mesh), representatives.size());
+    std::string text = ToString(layout, mesh);
+    if (fresh) {
+      representatives.push_back(layout);
+      texts.push_back(std::move(text));
+    } else if (text < texts[at->second]) {
+      representatives[at->second] = layout;
+      texts[at->second] = std::move(text);
+    }
+  }
+  return representatives;
+}
+
+}  // namespace slicewise

@@ -1,0 +1,79 @@
+#include "slicewise/search/plan.h"
+
+#include <algorithm>
+
+namespace slicewise {
+
+std::string_view Name(Violation::Code code) {
+  switch (code) {
+    case Violation::Code::kMemory:
+      return "memory";
+  }
+  return "";
+}
+
+std::string_view UnitOf(Violation::Code code) {
+  switch (code) {
+    case Violation::Code::kMemory:
+      return "bytes";
+  }
+  return "";
+}
+
+bool InsideRange(const Calibration& calibration, const Setting& setting, Phase phase) {
+  const Calibration::Range& range = calibration.range;
+  const Workload& work = setting.workload;
+  const double chips = setting.slice.chips();
+  const double rows =
+      static_cast<double>(work.batch(phase)) * static_cast<double>(work.query_length(phase));
+  const double context = work.mean_attended(phase);
+  const auto& types = range.weight_types;
+  return chips >= range.min_chips && chips <= range.max_chips && rows >= range.min_rows &&
+         rows <= range.max_rows && context >= range.min_context && context <= range.max_context &&
+         work.activations == DataType::kBf16 && work.kv_cache == DataType::kBf16 &&
+         std::find(types.begin(), types.end(), Name(work.weights)) != types.end();
+}
+
+Evaluator::Evaluator(const Setting& setting)
+    : setting_(setting),
+      mesh_(setting.slice),
+      cost_model_(setting.chip, mesh_, setting.calibration, setting.network),
+      mfu_parameters_(MfuParameters(setting.model)) {}
+
+std::optional<Plan> Evaluator::Evaluate(const Layout& layout, Phase phase,
+                                        std::int64_t padded_heads) {
+  const std::int64_t requested = padded_heads != 0 ? padded_heads : setting_.padded_heads;
+  const std::int64_t stored = StoredHeads(setting_.model, layout, mesh_, requested);
+  if (stored == 0 && setting_.model.has_attention()) {
+    return std::nullopt;
+  }
+  Lower({&setting_.model, &setting_.workload, phase, stored}, layout, mesh_, program_);
+  cost_model_.Price(program_, cost_);
+  Plan plan;
+  plan.layout = layout;
+  plan.phase = phase;
+  plan.stored_heads = stored;
+  plan.latency = cost_.latency;
+  plan.step = cost_.step;
+  plan.bound = cost_.bound;
+  plan.memory = PeakMemory(program_);
+  const double tokens = setting_.workload.tokens(phase);
+  const Seconds chip_seconds = cost_.latency * static_cast<double>(setting_.slice.chips());
+  plan.mfu = FlopsOf(2 * mfu_parameters_ * tokens) / (setting_.chip.peak_bf16 * chip_seconds);
+  plan.tokens_per_second = tokens / (cost_.latency / SecondsOf(1));
+  plan.chip_seconds_per_token = chip_seconds / tokens;
+  if (plan.memory.total() > setting_.chip.hbm_usable) {
+    plan.violation = Violation{Violation::Code::kMemory, plan.memory.total().base(),
+                               setting_.chip.hbm_usable.base()};
+  }
+  const Calibration& calibration = setting_.calibration;
+  const Calibration::Interval& interval =
+      InsideRange(calibration, setting_, phase) ? calibration.inside : calibration.outside;
+  if (interval.coverage > 0) {
+    plan.latency_low = plan.latency * interval.factor_low;
+    plan.latency_high = plan.latency * interval.factor_high;
+  }
+  return plan;
+}
+
+}  // namespace slicewise
