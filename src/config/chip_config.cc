@@ -102,6 +102,7 @@ void ReadMemory(JsonReader& root, Chip& chip) {
                                         root.Text("hbm_usable"), root.Text("hbm_nominal")));
   }
   chip.hbm_bandwidth = root.Bandwidth("hbm_bandwidth");
+  chip.on_chip_memory = root.Amount("on_chip_memory");
 }
 
 Chip ReadChip(JsonReader& root) {
@@ -119,7 +120,7 @@ Chip ReadChip(JsonReader& root) {
   chip.price_per_chip_hour = ReadPrice(root, "price_per_chip_hour");
   root.Skip("sources");
   root.Finish();
-  CheckSources(root, {"peak_bf16", "peak_int8", "hbm_nominal", "hbm_usable", "hbm_bandwidth",
+  CheckSources(root, {"peak_bf16", "peak_int8", "hbm_nominal", "hbm_usable", "hbm_bandwidth", "on_chip_memory",
                       "link_bandwidth", "paper_bandwidth", "small_shapes", "price_per_chip_hour"});
   return chip;
 }

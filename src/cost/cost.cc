@@ -7,13 +7,41 @@ namespace {
 
 constexpr std::size_t kMaxGroups = 8;
 
+// One overlap group: an einsum, the loop that gathers its weights, and its loops over activations.
 struct GroupTime {
   double compute = 0;
-  double network = 0;
+  double gather = 0;
+  double activations = 0;
 };
 
-double NetworkSeconds(const OpCost& cost) {
-  return (cost.network_bandwidth + cost.network_latency).base();
+// What of each side of a group is exposed. The gathering loop hides behind the einsum, or the einsum
+// behind it; loops over activations hide behind the two together, or the other way round.
+struct GroupShares {
+  double compute = 1;
+  double gather = 1;
+  double activations = 1;
+};
+
+GroupShares Share(const GroupTime& time, double gather_exposed, double activations_exposed) {
+  GroupShares shares;
+  (time.gather <= time.compute ? shares.gather : shares.compute) = gather_exposed;
+  const double inner = time.compute * shares.compute + time.gather * shares.gather;
+  if (time.activations <= inner) {
+    shares.activations = activations_exposed;
+  } else {
+    shares.compute *= activations_exposed;
+    shares.gather *= activations_exposed;
+  }
+  return shares;
+}
+
+// The member of a group that an op belongs to.
+template <class Sides>
+auto& Side(const Op& op, Sides& group) {
+  if (!IsCollective(op.kind)) {
+    return group.compute;
+  }
+  return op.schedule == Schedule::kLoopedOneWay ? group.gather : group.activations;
 }
 
 // Adds an op's exposed time to the bounds it belongs to.
@@ -48,15 +76,17 @@ CostModel::CostModel(const Chip& chip, const Mesh& mesh, const Calibration& cali
       half_rows_(calibration.matmul_half_rows),
       float32_passes_(calibration.float32_passes),
       exposed_fraction_(calibration.exposed_fraction),
+      gather_exposed_fraction_(calibration.gather_exposed_fraction),
       step_latency_(calibration.step_latency) {
   const double efficiency = calibration.matmul_efficiency;
   seconds_per_flop_ = {1 / (chip.Peak(DataType::kBf16).base() * efficiency),
                        1 / (chip.Peak(DataType::kInt8).base() * efficiency)};
-  attention_per_flop_ =
-      1 / (chip.Peak(DataType::kBf16).base() * calibration.attention_efficiency);
   const double hbm = chip.hbm_bandwidth.base();
-  weight_per_byte_ = 1 / (hbm * calibration.weight_bandwidth);
+  on_chip_ = chip.on_chip_memory.base();
+  weight_per_byte_ = {1 / (hbm * calibration.weight_bandwidth),
+                      1 / (hbm * calibration.int8_weight_bandwidth)};
   cache_per_byte_ = 1 / (hbm * calibration.cache_bandwidth);
+  score_bytes_ = calibration.score_traffic;
   elementwise_per_byte_ = calibration.elementwise_traffic / hbm;
 }
 
@@ -73,23 +103,28 @@ OpCost CostModel::PriceOp(const Program& program, const Op& op) const {
       const double slowdown = (1 + half_rows_ / rows) * (float32 ? float32_passes_ : 1);
       cost.compute =
           SecondsOf(OpFlops(program, op).base() * seconds_per_flop_[int8 ? 1 : 0] * slowdown);
-      cost.hbm = SecondsOf(StreamedBytes(program, op).base() * weight_per_byte_);
+      cost.hbm = SecondsOf(StreamedBytes(program, op).base() *
+                           weight_per_byte_[weights.type == DataType::kInt8 ? 1 : 0]);
       break;
     }
     case OpKind::kAttention:
-      cost.compute = SecondsOf(OpFlops(program, op).base() * attention_per_flop_);
-      cost.hbm = SecondsOf(StreamedBytes(program, op).base() * cache_per_byte_);
+      cost.compute = SecondsOf(OpFlops(program, op).base() * seconds_per_flop_[0]);
+      cost.hbm = SecondsOf((StreamedBytes(program, op).base() +
+                            Spilled(AttentionScores(program, op) * score_bytes_)) *
+                           cache_per_byte_);
       break;
     case OpKind::kElementwise:
-      cost.hbm = SecondsOf(ElementwiseBytes(program, op).base() * elementwise_per_byte_);
+      cost.hbm = SecondsOf(Spilled(ElementwiseBytes(program, op).base()) * elementwise_per_byte_);
       break;
     case OpKind::kAllGather:
     case OpKind::kReduceScatter:
     case OpKind::kAllReduce:
     case OpKind::kAllToAll: {
-      const CollectiveTime time = network_.Time(op, CollectiveTraffic(program, op));
+      const Traffic traffic = CollectiveTraffic(program, op);
+      const CollectiveTime time = network_.Time(op, traffic);
       cost.network_bandwidth = time.bandwidth;
       cost.network_latency = time.latency;
+      cost.hbm = SecondsOf(Spilled(ReductionBytes(op.kind, traffic).base()) * elementwise_per_byte_);
       break;
     }
   }
@@ -102,20 +137,19 @@ void CostModel::PriceSection(const Program& program, Section section, double tim
   for (std::size_t i = section.begin; i < section.end; ++i) {
     const Op& op = program.ops[i];
     const OpCost& priced = cost.ops.push_back(PriceOp(program, op));
-    groups[op.group].compute += std::max(priced.compute, priced.hbm).base();
-    groups[op.group].network += NetworkSeconds(priced);
+    double& side = Side(op, groups[op.group]);
+    side += priced.alone().base();
   }
-  double total = groups[0].compute + groups[0].network;  // group 0 overlaps nothing
+  std::array<GroupShares, kMaxGroups> shares = {};  // group 0 overlaps nothing
   for (std::size_t g = 1; g < kMaxGroups; ++g) {
-    const auto [low, high] = std::minmax(groups[g].compute, groups[g].network);
-    total += high + exposed_fraction_ * low;
+    shares[g] = Share(groups[g], gather_exposed_fraction_, exposed_fraction_);
   }
+  double total = 0;
   for (std::size_t i = section.begin; i < section.end; ++i) {
     const Op& op = program.ops[i];
-    const GroupTime& group = groups[op.group];
-    const bool shorter = IsCollective(op.kind) == (group.network <= group.compute);
-    const double share = op.group != 0 && shorter ? exposed_fraction_ : 1;
+    const double share = Side(op, shares[op.group]);
     cost.ops[i].exposed = cost.ops[i].alone() * share;
+    total += cost.ops[i].exposed.base();
     Attribute(cost.ops[i], share, times, cost);
   }
   cost.step += SecondsOf(total * times);

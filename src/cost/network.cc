@@ -85,11 +85,15 @@ Network::Network(const Chip& chip, const Mesh& mesh, const Calibration& calibrat
     const AxisSet axes = AxisSet::FromBits(bits);
     Entry& entry = table_[bits];
     double links = 0;
+    double widest = 0;
     double hops = 0;
     for (int axis : axes) {
-      links += mesh.axis(axis).wraps ? 2 : 1;
+      const double own = mesh.axis(axis).wraps ? 2 : 1;
+      links += own;
+      widest = std::max(widest, own);
       hops += Hops(mesh.axis(axis));
     }
+    links = widest + (links - widest) * calibration.axis_concurrency;
     const double ways = mesh.Size(axes);
     const double effective = link * calibration.link_bandwidth;
     entry.seconds_per_byte = 1 / (links * effective);
@@ -97,6 +101,7 @@ Network::Network(const Chip& chip, const Mesh& mesh, const Calibration& calibrat
     entry.exchange_per_byte = AllToAllLoad(mesh, axes) / (ways - 1) / effective;
     entry.ring_latency = hops * calibration.hop_latency;
     entry.loop_latency = (ways - 1) * calibration.hop_latency;
+    entry.exchange_latency = entry.ring_latency + (ways - 1) * calibration.message_latency;
   }
   loop_per_byte_ = 1 / (link * calibration.gather_bandwidth);
   launch_latency_ = calibration.launch_latency;
@@ -115,7 +120,7 @@ CollectiveTime Network::Time(const Op& op, const Traffic& traffic) const {
   const Entry& entry = table_[op.axes.set().bits()];
   if (op.kind == OpKind::kAllToAll) {
     return {SecondsOf(sent * entry.exchange_per_byte),
-            SecondsOf(entry.ring_latency + launch_latency_)};
+            SecondsOf(entry.exchange_latency + launch_latency_)};
   }
   if (op.schedule == Schedule::kLoopedOneWay && !ideal_schedules_) {
     return {SecondsOf(sent * loop_per_byte_), SecondsOf(entry.loop_latency + launch_latency_)};

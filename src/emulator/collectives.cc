@@ -34,9 +34,6 @@ class Exchange {
     }
   }
 
-  // Elements of one block: what TimeOf wants to know.
-  [[nodiscard]] std::int64_t block_elements() const { return block_elements_; }
-
  private:
   [[nodiscard]] const Tensor& operand() const { return machine_.tensor(term_.lhs); }
   [[nodiscard]] const Tensor& result() const { return machine_.tensor(term_.out); }
@@ -82,7 +79,11 @@ class Exchange {
     AddTime(list);
   }
 
+  // All groups do the same at the same time on links of their own: the first one is timed.
   void AddTime(const MessageList& list) {
+    if (chips_[0] != 0) {
+      return;
+    }
     const Bytes block = static_cast<double>(block_elements_) * ElementBytes(operand().type);
     machine_.traffic[machine_.op].time += TimeOf(list, block, machine_.timing);
   }
@@ -202,20 +203,23 @@ class Exchange {
 
   void Swap() {
     const MessageList& list = Schedule(2);
+    Blocks leaving(count_ * count_);
     Blocks arrived(count_ * count_);
-    for (std::size_t i = 0; i < count_; ++i) {
-      arrived[i * count_ + i] = Chunk(i, i);
+    for (std::size_t block = 0; block < leaving.size(); ++block) {
+      leaving[block] = Chunk(block / count_, block % count_);
     }
-    block_elements_ = arrived[0].size();
+    block_elements_ = leaving[0].size();
+    for (std::size_t i = 0; i < count_; ++i) {
+      arrived[i * count_ + i] = leaving[i * count_ + i];
+    }
     std::vector<Packet> packets(static_cast<std::size_t>(list.tokens));
     for (const Message& message : list.messages) {
       Packet& packet = packets[static_cast<std::size_t>(message.needs)];
       if (message.enters) {
         packet.at = message.from;
         packet.range = RangeOf(message, block_elements_);
-        packet.values = Chunk(static_cast<std::size_t>(message.block) / count_,
-                              static_cast<std::size_t>(message.block) % count_)
-                            .segment(packet.range.begin, packet.range.size());
+        packet.values = leaving[static_cast<std::size_t>(message.block)].segment(
+            packet.range.begin, packet.range.size());
       }
       Count(message, packet.at == message.from ? packet.range.size() : 0);
       packet.at = packet.at == message.from ? message.to : packet.at;
@@ -276,16 +280,9 @@ void RunCollective(Machine& machine) {
   traffic = {};
   for (std::size_t i = 0; i < op.term_count; ++i) {
     const AxisSet axes = AxesOf(machine, op, op.terms[i]);
-    const auto groups = Groups(machine.program.mesh, axes);
-    const Seconds before = traffic.time;
-    Seconds slowest;
-    for (const std::vector<int>& chips : groups) {
-      traffic.time = before;
+    for (const std::vector<int>& chips : Groups(machine.program.mesh, axes)) {
       Exchange(machine, op.terms[i], axes, chips).Run(op.kind);
-      slowest = std::max(slowest, traffic.time);
     }
-    // Groups share no links: they run at the same time.
-    traffic.time = slowest;
   }
   const auto& links = machine.link_bytes[machine.op];
   traffic.busiest_link =

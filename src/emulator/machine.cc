@@ -79,7 +79,8 @@ Machine::Machine(const Model& a_model, const Program& a_program)
   chips = program.mesh.slice().chips();
   shards.resize(program.tensors.size());
   for (std::size_t i = 0; i < program.tensors.size(); ++i) {
-    const auto layers = program.tensors[i].per_layer ? static_cast<std::size_t>(program.layers) : 1;
+    const auto layers =
+        PerLayer(program.tensors[i]) ? static_cast<std::size_t>(program.layers) : 1;
     shards[i].assign(layers, std::vector<Values>(static_cast<std::size_t>(chips)));
   }
   link_bytes.resize(program.ops.size());
@@ -95,12 +96,13 @@ void Machine::Raise(const std::string& reason) {
   }
 }
 
-std::size_t Machine::Slot(TensorId id) const {
-  return tensor(id).per_layer ? static_cast<std::size_t>(layer) : 0;
+std::size_t Machine::Slot(TensorId id, int of_layer) const {
+  const bool inside = of_layer >= 0 && static_cast<std::size_t>(of_layer) < shards[id].size();
+  return inside ? static_cast<std::size_t>(of_layer) : 0;
 }
 
 const Values& Machine::Read(TensorId id, int chip) {
-  Values& shard = shards[id][Slot(id)][static_cast<std::size_t>(chip)];
+  Values& shard = shards[id][Slot(id, layer)][static_cast<std::size_t>(chip)];
   if (shard.size() == 0) {
     Raise(fmt::format("{} is read before it is written", Name(tensor(id).role)));
     shard = Values::Zero(static_cast<std::int64_t>(BoxOf(id, chip).elements()));
@@ -109,7 +111,7 @@ const Values& Machine::Read(TensorId id, int chip) {
 }
 
 Values& Machine::Write(TensorId id, int chip) {
-  Values& shard = shards[id][Slot(id)][static_cast<std::size_t>(chip)];
+  Values& shard = shards[id][Slot(id, layer)][static_cast<std::size_t>(chip)];
   if (shard.size() == 0) {
     shard = Values::Zero(static_cast<std::int64_t>(BoxOf(id, chip).elements()));
   }
@@ -178,7 +180,7 @@ void LayOut(Machine& machine, const Weights& weights) {
 
 Values Collect(Machine& machine, TensorId id, int layer) {
   const Tensor& tensor = machine.tensor(id);
-  const std::size_t slot = tensor.per_layer ? static_cast<std::size_t>(layer) : 0;
+  const std::size_t slot = machine.Slot(id, layer);
   const AxisSet copies = machine.program.mesh.all() - tensor.sharded() - tensor.partial;
   const std::int64_t elements = ShapeOf(machine, tensor).elements;
   // Chips that together hold the tensor, its summands and copies: one group for each summand.

@@ -41,12 +41,17 @@ struct Machine {
 
   [[nodiscard]] const Tensor& tensor(TensorId id) const { return program.tensor(id); }
   [[nodiscard]] const Op& current() const { return program.ops[op]; }
+  // Gathered weights are made anew for each layer: only what stays is one for each.
+  [[nodiscard]] static bool PerLayer(const Tensor& tensor) {
+    return tensor.per_layer && tensor.lifetime != Lifetime::kTransient;
+  }
+  // Where the shards of a layer are kept; 0 for what all layers share.
+  [[nodiscard]] std::size_t Slot(TensorId id, int of_layer) const;
   void Raise(const std::string& reason);
   // The shard an op reads; raises a fault and returns zeros when there is none.
   [[nodiscard]] const Values& Read(TensorId id, int chip);
   // The shard an op writes, as it is; allocated with zeros when there is none.
   Values& Write(TensorId id, int chip);
-  [[nodiscard]] std::size_t Slot(TensorId id) const;
   [[nodiscard]] Box BoxOf(TensorId id, int chip) {
     return placement.BoxOf(program.tensor(id), chip);
   }

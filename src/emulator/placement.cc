@@ -98,8 +98,9 @@ int Placement::TrueHead(int position) const {
   return offset < real ? position / stored * real + offset : heads;
 }
 
-// With K heads over w shards, shard i serves the i-th w-th of the query heads, so it begins with KV
-// head floor(i K / w); it holds as many as the neediest shard.
+// With K heads over w shards, shard i serves the query heads of [i/w, (i+1)/w) of the KV heads, so it
+// holds KV heads floor(i K / w) up to ceil((i+1) K / w) exclusive. Shards have as many slots as the
+// neediest; the others repeat their last head.
 int Placement::TrueKvHead(Dim dim, int slot) const {
   if (model_.multihead()) {
     return slot;
@@ -107,8 +108,10 @@ int Placement::TrueKvHead(Dim dim, int slot) const {
   const auto kv_heads = static_cast<int>(model_.kv_heads);
   const int shards = program_.mesh.IntSize(program_.dim(dim).order.set());
   const int slots = std::max(1, Padded(dim) / shards);
-  const int first = slot / slots * kv_heads / shards;
-  return std::min(kv_heads - 1, first + slot % slots);
+  const int shard = slot / slots;
+  const int first = shard * kv_heads / shards;
+  const int last = ((shard + 1) * kv_heads + shards - 1) / shards - 1;
+  return std::min(last, first + slot % slots);
 }
 
 const Held* Placement::Intern(Held held) {

@@ -1,8 +1,12 @@
 #include "slicewise/emulator/schedule.h"
 
+#include <Eigen/Dense>
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
+#include <numeric>
+
+#include "list_order.h"
 
 namespace slicewise {
 namespace {
@@ -65,6 +69,7 @@ class GatherBuilder {
     parts_ = rings == Rings::kOneWay ? 1 : static_cast<int>(shape_.axis_count());
     list_.chips = shape_.members();
     list_.tokens = shape_.members() * shape_.members() * parts_;
+    CutParts();
   }
 
   MessageList Build() {
@@ -79,10 +84,38 @@ class GatherBuilder {
         }
       }
     }
+    emulator::OrderByStart(list_);
     return std::move(list_);
   }
 
  private:
+  // Sets the parts' widths so that all links are busy for the same time: with widths w the links of
+  // axis a carry sum over p of w[p] (size(a) - 1) x (sizes of the axes that part p covers before a).
+  // Equal parts where that asks for a negative one.
+  void CutParts() {
+    const auto n = static_cast<std::int64_t>(parts_);
+    Eigen::VectorXd widths = Eigen::VectorXd::Constant(n, 1.0 / parts_);
+    if (parts_ > 1) {
+      Eigen::MatrixXd loads(n, n);
+      for (int part = 0; part < parts_; ++part) {
+        double covered = 1;
+        for (std::size_t stage = 0; stage < shape_.axis_count(); ++stage) {
+          const MeshAxis& axis = shape_.axis(AxisOf(stage, part));
+          loads(static_cast<std::int64_t>(AxisOf(stage, part)), part) =
+              (axis.size - 1) * covered / (axis.wraps ? 2 : 1);
+          covered *= axis.size;
+        }
+      }
+      const Eigen::VectorXd even = loads.partialPivLu().solve(Eigen::VectorXd::Ones(n));
+      widths = even.minCoeff() > 0 ? even / even.sum() : widths;
+    }
+    cuts_.assign(1, 0);
+    for (double width : widths) {
+      cuts_.push_back(cuts_.back() + width);
+    }
+    cuts_.back() = 1;
+  }
+
   [[nodiscard]] std::size_t AxisOf(std::size_t stage, int part) const {
     return (stage + static_cast<std::size_t>(part)) % shape_.axis_count();
   }
@@ -124,15 +157,15 @@ class GatherBuilder {
     const int sign = down ? -1 : 1;
     const int from = shape_.Along(holder, axis, sign * (step - 1));
     const int to = shape_.Along(holder, axis, sign * step);
-    const double width = 1.0 / parts_;
-    const double begin = part * width;
-    const double middle = begin + width / 2;
+    const double begin = cuts_[static_cast<std::size_t>(part)];
+    const double finish = cuts_[static_cast<std::size_t>(part) + 1];
+    const double middle = (begin + finish) / 2;
     list_.messages.push_back({.from = from,
                               .to = to,
                               .direction = DirectionOf(shape_.axis(axis).physical, down),
                               .block = owner,
                               .begin = half && down ? middle : begin,
-                              .end = half && !down ? middle : begin + width,
+                              .end = half && !down ? middle : finish,
                               .needs = Token(from, owner, part),
                               .gives = Token(to, owner, part)});
   }
@@ -144,6 +177,7 @@ class GatherBuilder {
   GroupShape shape_;
   Rings rings_;
   int parts_ = 1;
+  std::vector<double> cuts_;  // where parts begin and end, as fractions of the block
   MessageList list_;
 };
 
@@ -188,6 +222,7 @@ class ExchangeBuilder {
         }
       }
     }
+    Order();
     return std::move(list_);
   }
 
@@ -224,16 +259,30 @@ class ExchangeBuilder {
         packets.push_back({source, source * torus_.chips() + target, list_.tokens++});
       }
     }
-    bool enters = true;
-    for (int direction : Directions(walk, first)) {
+    const std::vector<int> directions = Directions(walk, first);
+    for (std::size_t hop = 0; hop < directions.size(); ++hop) {
       for (Packet& packet : packets) {
-        const int to = torus_.Neighbor(packet.at, direction);
-        list_.messages.push_back({packet.at, to, direction, packet.block, begin, end, packet.token,
-                                  packet.token, enters});
+        const int to = torus_.Neighbor(packet.at, directions[hop]);
+        list_.messages.push_back({packet.at, to, directions[hop], packet.block, begin, end,
+                                  packet.token, packet.token, hop == 0});
+        hops_left_.push_back(static_cast<int>(directions.size() - hop));
         packet.at = to;
       }
-      enters = false;
     }
+  }
+
+  // On every link the messages with the longest way to go are first.
+  void Order() {
+    std::vector<std::size_t> order(list_.messages.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return hops_left_[a] > hops_left_[b]; });
+    std::vector<Message> ordered;
+    ordered.reserve(order.size());
+    for (std::size_t i : order) {
+      ordered.push_back(list_.messages[i]);
+    }
+    list_.messages = std::move(ordered);
   }
 
   // Where the walk ends: on a mesh -1 if that is outside.
@@ -258,6 +307,7 @@ class ExchangeBuilder {
 
   Torus torus_;
   int displacements_ = 0;
+  std::vector<int> hops_left_;  // by message, its own included
   MessageList list_;
 };
 

@@ -51,7 +51,8 @@ class Lowering {
         batch_(layout.attention_batch - layout.gathered),
         heads_(layout.attention_heads),
         stored_heads_(
-            static_cast<double>(StoredHeads(model_, layout, mesh, request.padded_heads))) {}
+            static_cast<double>(StoredHeads(model_, layout, mesh, request.padded_heads))),
+        wide_residual_(layout.residual.has_value()) {}
 
   void Run() {
     p_.tensors.clear();
@@ -124,7 +125,7 @@ class Lowering {
     padded(Dim::kEmbed, model_.embed_dim, embed_first);
     padded(Dim::kFfn, model_.ffn_dim, ffn_first);
     padded(Dim::kVocabulary, model_.vocabulary, ffn_first);
-    SetDim(Dim::kCandidate, ways, ways, ffn_first);
+    SetDim(Dim::kCandidate, ways, ways, ffn_first);  // of one shard each; see Sample
     SetDim(Dim::kPair, 2, 2, {});
     const double statistics = model_.norm == NormKind::kLayerNorm ? 2 : 1;
     SetDim(Dim::kStatistic, statistics, statistics, {});
@@ -411,65 +412,86 @@ class Lowering {
     TensorId x = residual_;
     if (p_.dim(kLogitLength).padded < p_.dim(Dim::kLength).padded) {
       x = Map(Elementwise::kLastToken, Part::kHead, x, kNoTensor,
-              Activation(TensorRole::kFinalHidden, {{Dim::kBatch, gathered_}, {kLogitLength, {}},
-                                                    {Dim::kEmbed, residual_embed_}}));
+              FinalHidden(gathered_, residual_embed_));
     }
     x = GatherFfnAxes(x, Part::kHead, kLogitLength);
     if (final_norm_ != kNoTensor) {
-      x = Normalize(x, final_norm_, TensorRole::kFinalHidden, Part::kHead, kLogitLength);
+      x = Normalize(x, final_norm_, TensorRole::kFinalHidden, Part::kHead, kLogitLength, embed_);
     }
+    // Over the E axes that the layers gather, either the activations give up their batch shards, or
+    // the table is gathered as the layers' weights are: whichever moves less. The first leaves
+    // float32 partial sums of rows x V / F, the second moves the table's E x V / F in bf16.
+    const double rows = p_.dim(Dim::kBatch).padded * p_.dim(kLogitLength).padded;
     const AxisSet moved = weights_embed_ & gathered_;
-    const AxisSet gathered_ffn = weights_ffn_ & gathered_;
-    if (!moved.empty()) {
-      const TensorId next = Activation(
-          TensorRole::kFinalHidden,
-          {{Dim::kBatch, gathered_ffn}, {kLogitLength, {}}, {Dim::kEmbed, weights_embed_}});
-      x = Move(OpKind::kAllToAll, Part::kHead, moved, x, next);
+    const bool gather_table = !moved.empty() && 2 * rows > p_.dim(Dim::kEmbed).padded;
+    const AxisSet batch = gather_table ? moved : AxisSet();
+    const AxisSet embed = gather_table ? embed_ : weights_embed_;
+    if (!moved.empty() && !gather_table) {
+      x = Move(OpKind::kAllToAll, Part::kHead, moved, x,
+               FinalHidden(weights_ffn_ & gathered_, weights_embed_));
     }
     group_ = 1;
-    if (!gathered_ffn.empty()) {
-      const TensorId next = Activation(
-          TensorRole::kFinalHidden,
-          {{Dim::kBatch, {}}, {kLogitLength, {}}, {Dim::kEmbed, weights_embed_}});
+    if (const AxisSet axes = weights_ffn_ & gathered_; !axes.empty()) {
+      const TensorId next = FinalHidden(batch, embed);
       Stream(next, x);
-      AddTerm(Looped(OpKind::kAllGather, Part::kHead, Schedule::kLoopedTwoWay, gathered_ffn), x,
-              kNoTensor, next);
+      AddTerm(Looped(OpKind::kAllGather, Part::kHead, Schedule::kLoopedTwoWay, axes), x, kNoTensor,
+              next);
       x = next;
     }
-    Sample(Unembed(x));
+    Sample(Unembed(x, batch, embed), batch, embed);
   }
 
-  // The released code computes logits in float32.
-  TensorId Unembed(TensorId x) {
+  TensorId FinalHidden(AxisSet batch, AxisSet embed) {
+    return Activation(TensorRole::kFinalHidden,
+                      {{Dim::kBatch, batch}, {Dim::kLogitLength, {}}, {Dim::kEmbed, embed}});
+  }
+
+  // The released code computes logits in float32. `embed` are the axes that shard E of the table as
+  // the einsum reads it.
+  TensorId Unembed(TensorId x, AxisSet batch, AxisSet embed) {
+    TensorId table = unembedding_;
+    if (embed != weights_embed_) {
+      table = SmallWeight(TensorRole::kGatheredWeights, false,
+                          {{Dim::kVocabulary, weights_ffn_}, {Dim::kEmbed, embed}});
+      p_.tensors[table].lifetime = Lifetime::kTransient;
+      Stream(table, unembedding_);
+      AddTerm(Looped(OpKind::kAllGather, Part::kHead, Schedule::kLoopedOneWay,
+                     weights_embed_ - embed),
+              unembedding_, kNoTensor, table);
+    }
     const auto logits = [&](AxisSet vocabulary, AxisSet partial) {
       return Add(TensorRole::kLogits, DataType::kFloat32, Lifetime::kTransient, false,
-                 {{Dim::kBatch, {}}, {Dim::kLogitLength, {}}, {Dim::kVocabulary, vocabulary}},
+                 {{Dim::kBatch, batch}, {Dim::kLogitLength, {}}, {Dim::kVocabulary, vocabulary}},
                  partial);
     };
-    TensorId result = logits(weights_ffn_, weights_embed_);
+    TensorId result = logits(weights_ffn_, embed);
     Op& einsum = Emit(OpKind::kEinsum, Part::kHead);
     einsum.group = group_;
-    AddTerm(einsum, x, unembedding_, result);
-    if (!weights_embed_.empty()) {
-      const TensorId scattered = logits(weights_ffn_ | weights_embed_, {});
+    AddTerm(einsum, x, table, result);
+    if (!embed.empty()) {
+      const TensorId scattered = logits(weights_ffn_ | embed, {});
       Stream(result, scattered);
-      AddTerm(Looped(OpKind::kReduceScatter, Part::kHead, Schedule::kLoopedTwoWay, weights_embed_),
-              result, kNoTensor, scattered);
+      AddTerm(Looped(OpKind::kReduceScatter, Part::kHead, Schedule::kLoopedTwoWay, embed), result,
+              kNoTensor, scattered);
       result = scattered;
     }
     return result;
   }
 
-  void Sample(TensorId logits) {
-    const AxisSet all = weights_ffn_ | weights_embed_;
-    const auto candidates = [&](AxisSet axes) {
+  // Every chip offers the best candidate of its vocabulary shard for its sequences; all chips learn
+  // all of them.
+  void Sample(TensorId logits, AxisSet batch, AxisSet embed) {
+    const AxisSet shards = weights_ffn_ | embed;
+    const double ways = mesh_.Size(shards);
+    SetDim(Dim::kCandidate, ways, ways, Joined({weights_ffn_, embed}));
+    const auto candidates = [&](AxisSet batch_axes, AxisSet axes) {
       return Add(TensorRole::kCandidates, DataType::kFloat32, Lifetime::kTransient, false,
-                 {{Dim::kBatch, {}}, {Dim::kCandidate, axes}, {Dim::kPair, {}}});
+                 {{Dim::kBatch, batch_axes}, {Dim::kCandidate, axes}, {Dim::kPair, {}}});
     };
-    const TensorId local =
-        Map(Elementwise::kSample, Part::kHead, logits, kNoTensor, candidates(all));
-    if (!all.empty()) {
-      Move(OpKind::kAllGather, Part::kHead, all, local, candidates({}));
+    const TensorId local = Map(Elementwise::kSample, Part::kHead, logits, kNoTensor,
+                               candidates(batch, shards));
+    if (const AxisSet all = shards | batch; !all.empty()) {
+      Move(OpKind::kAllGather, Part::kHead, all, local, candidates({}, {}));
     }
   }
 
@@ -498,7 +520,9 @@ class Lowering {
     return Move(OpKind::kAllGather, part, axes, x, next);
   }
 
-  TensorId Normalize(TensorId x, TensorId vectors, TensorRole role, Part part, Dim length) {
+  // `axes` shard E of x: the statistics are summed over them.
+  TensorId Normalize(TensorId x, TensorId vectors, TensorRole role, Part part, Dim length,
+                     AxisSet axes) {
     if (vectors == kNoTensor) {
       return x;
     }
@@ -507,12 +531,12 @@ class Lowering {
                  {{Dim::kBatch, gathered_}, {length, {}}, {Dim::kStatistic, {}}}, partial);
     };
     TensorId moments =
-        Map(Elementwise::kStatistics, part, x, kNoTensor, statistics(embed_));
-    if (!embed_.empty()) {
-      moments = Move(OpKind::kAllReduce, part, embed_, moments, statistics({}));
+        Map(Elementwise::kStatistics, part, x, kNoTensor, statistics(axes));
+    if (!axes.empty()) {
+      moments = Move(OpKind::kAllReduce, part, axes, moments, statistics({}));
     }
     const TensorId out =
-        Activation(role, {{Dim::kBatch, gathered_}, {length, {}}, {Dim::kEmbed, embed_}});
+        Activation(role, {{Dim::kBatch, gathered_}, {length, {}}, {Dim::kEmbed, axes}});
     Op& op = Emit(OpKind::kElementwise, part);
     op.function = Elementwise::kNormalize;
     AddTerm(op, x, moments, out);
@@ -523,14 +547,13 @@ class Lowering {
   // One residual branch: attention, feed-forward, or both from one input (parallel block).
   void Block(bool attention, bool ffn, TensorId norm) {
     const Part part = attention && ffn ? Part::kShared : attention ? Part::kAttention : Part::kFfn;
-    const TensorId x = GatherFfnAxes(residual_, part, Dim::kLength);
-    const TensorId normalized = Normalize(x, norm, TensorRole::kNormalized, part, Dim::kLength);
+    gathered_input_ = kNoTensor;
     // Two norms in a parallel block (GPT-NeoX, Falcon-40B): attention reads the first.
-    const TensorId ffn_input =
-        attention && ffn && second_norm_ != kNoTensor
-            ? Normalize(x, second_norm_, TensorRole::kSecondNormalized, part, Dim::kLength)
-            : normalized;
+    const bool two_norms = attention && ffn && second_norm_ != kNoTensor;
     ++group_;
+    const TensorId normalized = BlockInput(norm, TensorRole::kNormalized, part);
+    const TensorId ffn_input =
+        two_norms ? BlockInput(second_norm_, TensorRole::kSecondNormalized, part) : normalized;
     const Inputs in = ProjectInputs(attention, ffn, normalized, ffn_input, part);
     TensorId activated = kNoTensor;
     TensorId attended = kNoTensor;
@@ -550,6 +573,29 @@ class Lowering {
     }
     ++group_;
     ProjectOutputs(activated, attended, part);
+  }
+
+  // The residual, normalised and gathered over F'. Gathering comes first, which leaves the statistics
+  // to be summed over E' alone; the released 1D code normalises its wider shards first and loops the
+  // gathering with the einsum.
+  TensorId BlockInput(TensorId norm, TensorRole role, Part part) {
+    if (!wide_residual_) {
+      if (gathered_input_ == kNoTensor) {
+        gathered_input_ = GatherFfnAxes(residual_, part, Dim::kLength);
+      }
+      return Normalize(gathered_input_, norm, role, part, Dim::kLength, embed_);
+    }
+    const TensorId x =
+        Normalize(residual_, norm, role, part, Dim::kLength, residual_embed_);
+    const AxisSet axes = ffn_ & residual_embed_;
+    if (axes.empty()) {
+      return x;
+    }
+    const TensorId whole = Activation(
+        role, {{Dim::kBatch, gathered_}, {Dim::kLength, {}}, {Dim::kEmbed, embed_}});
+    Stream(whole, x);
+    AddTerm(Looped(OpKind::kAllGather, part, Schedule::kLoopedTwoWay, axes), x, kNoTensor, whole);
+    return whole;
   }
 
   struct Inputs {
@@ -776,8 +822,15 @@ class Lowering {
     }
     const AxisSet scattered = ffn_ & residual_embed_;
     if (!scattered.empty()) {
-      out = Move(OpKind::kReduceScatter, part, scattered, out,
-                 Output(residual_embed_, ffn_ - scattered));
+      const TensorId shard = Output(residual_embed_, ffn_ - scattered);
+      if (wide_residual_) {
+        Stream(out, shard);
+        AddTerm(Looped(OpKind::kReduceScatter, part, Schedule::kLoopedTwoWay, scattered), out,
+                kNoTensor, shard);
+        out = shard;
+      } else {
+        out = Move(OpKind::kReduceScatter, part, scattered, out, shard);
+      }
     }
     if (const AxisSet replicated = ffn_ - scattered; !replicated.empty()) {
       out = Move(OpKind::kAllReduce, part, replicated, out, Output(residual_embed_, {}));
@@ -825,9 +878,10 @@ class Lowering {
   const AxisSet residual_embed_;
   const AxisSet batch_, heads_;  // attention's batch axes beyond the gathered ones, and head axes
   const double stored_heads_;
+  const bool wide_residual_;  // the fourth part: the residual is replicated over some axes
   AxisSet kv_axes_, cache_axes_;  // axes that shard KV heads as projected, and as cached
   std::uint8_t group_ = 0;
-  TensorId residual_ = kNoTensor;
+  TensorId residual_ = kNoTensor, gathered_input_ = kNoTensor;
   TensorId embedding_ = kNoTensor, unembedding_ = kNoTensor, positions_ = kNoTensor;
   TensorId norm_ = kNoTensor, second_norm_ = kNoTensor, final_norm_ = kNoTensor;
   TensorId ffn_in_ = kNoTensor, ffn_gate_ = kNoTensor, ffn_out_ = kNoTensor;
@@ -869,8 +923,11 @@ std::int64_t KvHeadsPerShard(std::int64_t kv_heads, std::int64_t ways) {
 
 std::int64_t KvHeadOfSlot(std::int64_t slot, std::int64_t kv_heads, std::int64_t ways) {
   const std::int64_t per_shard = KvHeadsPerShard(kv_heads, ways);
-  const std::int64_t first = slot / per_shard * kv_heads / ways;
-  return std::min(kv_heads - 1, first + slot % per_shard);
+  const std::int64_t shard = slot / per_shard;
+  const std::int64_t first = shard * kv_heads / ways;
+  // A shard that needs fewer repeats its last head: one that it does not serve may not be at hand.
+  const std::int64_t end = ((shard + 1) * kv_heads + ways - 1) / ways;
+  return std::min(end - 1, first + slot % per_shard);
 }
 
 void Lower(const LowerRequest& request, const Layout& layout, const Mesh& mesh, Program& program) {

@@ -95,6 +95,11 @@ Flops OpFlops(const Program& program, const Op& op) {
   return FlopsOf(2 * multiply_adds);
 }
 
+double AttentionScores(const Program& program, const Op& op) {
+  const Tensor& query = program.tensor(op.terms[0].lhs);
+  return query.elements / program.dim(Dim::kHeadDim).padded * program.dim(Dim::kContext).padded;
+}
+
 Bytes StreamedBytes(const Program& program, const Op& op) {
   Bytes bytes;
   if (op.kind == OpKind::kEinsum) {
@@ -110,7 +115,18 @@ Bytes StreamedBytes(const Program& program, const Op& op) {
   return bytes;
 }
 
+Bytes ReductionBytes(OpKind kind, const Traffic& traffic) {
+  // Every partial sum that arrives is read, added to one's own and written back; half of an
+  // all-reduce gathers.
+  return kind == OpKind::kReduceScatter ? 3 * traffic.sent
+         : kind == OpKind::kAllReduce   ? 1.5 * traffic.sent
+                                        : Bytes();
+}
+
 Bytes ElementwiseBytes(const Program& program, const Op& op) {
+  if (IsCollective(op.kind)) {
+    return ReductionBytes(op.kind, CollectiveTraffic(program, op));
+  }
   switch (op.function) {
     case Elementwise::kNone:
     case Elementwise::kSlice:

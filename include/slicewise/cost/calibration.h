@@ -21,12 +21,15 @@ struct Calibration {
   // Matmul: FLOP/s = peak x matmul_efficiency x rows / (rows + matmul_half_rows).
   double matmul_efficiency = 1;
   double matmul_half_rows = 0;
-  // Attention's two matmuls, as a fraction of peak.
-  double attention_efficiency = 1;
+  // Attention: HBM bytes per score (query token x attended token x head). 0: scores never leave the
+  // chip; 12: float32 scores and bf16 probabilities are both written and read back.
+  double score_traffic = 0;
   // Passes of the bf16 unit that one float32 matmul takes.
   double float32_passes = 1;
-  // HBM: fraction of nominal bandwidth when streaming weights, and when streaming the KV cache.
+  // HBM: fraction of nominal bandwidth when streaming bf16 weights, int8 weights (which are widened
+  // to bf16 on the way to the matmul), and the KV cache.
   double weight_bandwidth = 1;
+  double int8_weight_bandwidth = 1;
   double cache_bandwidth = 1;
   // Fraction of the traffic of unfused elementwise ops that reaches HBM.
   double elementwise_traffic = 0;
@@ -34,13 +37,20 @@ struct Calibration {
   // one-way loop that gathers weights.
   double link_bandwidth = 1;
   double gather_bandwidth = 1;
-  // Seconds per hop of a collective, and per launch of one.
+  // Of every axis beyond the first of a collective over several, the fraction of its links that work
+  // at the same time: 1 all axes at once, 0 one axis after another.
+  double axis_concurrency = 1;
+  // Seconds per hop of a collective, per launch of one, and per message that a chip sends in an
+  // all-to-all (one to each of the others).
   double hop_latency = 0;
   double launch_latency = 0;
+  double message_latency = 0;
   // Seconds of every forward pass that no op accounts for: dispatch, sampling bookkeeping.
   double step_latency = 0;
-  // Fraction of the shorter of compute and network that an overlap group fails to hide.
+  // Fraction of the shorter of compute and network that a looped einsum fails to hide: for loops
+  // over activations, and for the loop that gathers weights.
   double exposed_fraction = 0;
+  double gather_exposed_fraction = 0;
 
   // Price every schedule as rings along all its axes both ways: the lower bound over schedules.
   bool ideal_schedules = true;
@@ -74,6 +84,8 @@ struct CalibrationParameter {
   std::string_view unit;
   double Calibration::* member;
   double ideal;  // the roofline's value
+  double prior;  // what a fit from nothing starts from, and is pulled to ...
+  double prior_width;  // ... as by a measurement of this standard error
   double lower;  // plausible bounds of a fit
   double upper;
   std::string_view meaning;

@@ -1,13 +1,16 @@
 // Time of a program: what each op takes, what of it is exposed, and what bounds it.
 //
 // einsum      max(FLOPs / (peak x efficiency(rows)), weight bytes / (HBM bandwidth x efficiency))
-// attention   max(FLOPs / (peak x efficiency), KV bytes / (HBM bandwidth x efficiency))
-// elementwise bytes / HBM bandwidth x the fraction not fused away
+// attention   max(FLOPs / (peak x efficiency), (KV bytes + score bytes) / (HBM bandwidth x efficiency))
+// elementwise bytes / HBM bandwidth x the fraction not fused away; additions of reductions alike
+// Scores and elementwise results count only beyond the chip's on-chip memory.
 // collective  cost/network.h
 // An overlap group (an einsum and the looped collectives it hides) takes
-//   max(sum of compute, sum of network) + exposed_fraction x min;
-// the hidden part is taken off the shorter side's ops in proportion. Exposed times of all ops, times
-// layers and steps, sum to the latency.
+//   max(compute, network) + exposed fraction x min,
+// first of the einsum and the loop that gathers its weights, then of the two and the loops over
+// activations; each kind of loop has its own exposed fraction. The hidden part is taken off the
+// shorter side's ops in proportion. Exposed times of all ops, times layers and steps, sum to the
+// latency.
 #pragma once
 
 #include "slicewise/cost/calibration.h"
@@ -53,17 +56,21 @@ class CostModel {
   [[nodiscard]] OpCost PriceOp(const Program& program, const Op& op) const;
 
  private:
+  // Bytes of intermediate results that do not stay on the chip.
+  [[nodiscard]] double Spilled(double bytes) const { return bytes > on_chip_ ? bytes - on_chip_ : 0; }
   void PriceSection(const Program& program, Section section, double times, PhaseCost& cost) const;
 
   Network network_;
   std::array<double, 2> seconds_per_flop_ = {};  // bf16, int8
-  double attention_per_flop_ = 0;
   double half_rows_ = 0;
   double float32_passes_ = 1;
-  double weight_per_byte_ = 0;
+  std::array<double, 2> weight_per_byte_ = {};   // bf16, int8
   double cache_per_byte_ = 0;
+  double score_bytes_ = 0;
+  double on_chip_ = 0;
   double elementwise_per_byte_ = 0;
   double exposed_fraction_ = 0;
+  double gather_exposed_fraction_ = 0;
   double step_latency_ = 0;
 };
 

@@ -49,6 +49,7 @@ class Network {
     double exchange_per_byte = 0;    // of sent bytes, all-to-all
     double ring_latency = 0;         // hops of the rings
     double loop_latency = 0;         // K - 1 steps of a one-way loop
+    double exchange_latency = 0;     // hops and messages of an all-to-all
   };
   std::array<Entry, 1U << kMaxMeshAxes> table_ = {};
   double loop_per_byte_ = 0;

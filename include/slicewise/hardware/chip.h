@@ -28,6 +28,7 @@ struct Chip {
   Bytes hbm_nominal;                // as sold
   Bytes hbm_usable;                 // net of the runtime's reserve
   BytesPerSecond hbm_bandwidth;
+  Bytes on_chip_memory;             // what intermediate results can stay in between two ops
   BytesPerSecond link_bandwidth;    // one direction of one link
   BytesPerSecond paper_bandwidth;   // the single per-chip figure of the paper's formulas
   int torus_rank = 3;

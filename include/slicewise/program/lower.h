@@ -12,7 +12,9 @@
 // With G = {} this is 1D (E' empty) and 2D weight-stationary; with G the einsums are preceded by
 // looped all-gathers of their weights over G (section 3.2.3, A.2.2). A serial block runs the sequence
 // twice. The all-gather and reduce-scatter over F' are blocking, because the norm stands between
-// them and the einsum; those over E' loop with the einsum they feed or follow (section 3.5).
+// them and the einsum; those over E' loop with the einsum they feed or follow (section 3.5). With a
+// fourth part the released 1D code is followed: norm first, both looped, then an all-reduce over the
+// axes that the residual is replicated over.
 #pragma once
 
 #include "slicewise/layout/layout.h"

@@ -33,7 +33,14 @@ struct Traffic {
 // every attended token.
 [[nodiscard]] Bytes StreamedBytes(const Program& program, const Op& op);
 
-// Bytes an elementwise op reads and writes when nothing of it is fused into its neighbours.
+// Attention scores of one chip: query tokens x attended tokens x heads, the full rectangle.
+[[nodiscard]] double AttentionScores(const Program& program, const Op& op);
+
+// Bytes that the additions of a reduce-scatter or all-reduce read and write.
+[[nodiscard]] Bytes ReductionBytes(OpKind kind, const Traffic& traffic);
+
+// Bytes an elementwise op, or the additions of a reduction, reads and writes when nothing of it is
+// fused into its neighbours.
 [[nodiscard]] Bytes ElementwiseBytes(const Program& program, const Op& op);
 
 // The dim that one axis leaves (all-gather, all-to-all) or enters (reduce-scatter) in a term; nullopt

@@ -1,0 +1,155 @@
+// Attention on one chip: new keys and values go into the caches, then every query attends to the
+// positions up to its own.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "machine.h"
+
+namespace slicewise::emulator {
+namespace {
+
+constexpr int kNobody = -1;
+
+int PositionOf(const Held& held, int index) {
+  const auto found = std::find(held.begin(), held.end(), index);
+  return found == held.end() ? kNobody : static_cast<int>(found - held.begin());
+}
+
+// One chip's attention. Tensors are batch x length x heads x head_dim throughout.
+class ChipAttention {
+ public:
+  ChipAttention(Machine& machine, int chip)
+      : machine_(machine), op_(machine.current()), chip_(chip) {
+    head_dim_ = machine.placement.TrueSize(Dim::kHeadDim);
+  }
+
+  void Run() {
+    const TensorId none = kNoTensor;
+    const bool biased = op_.term_count > 2;
+    Append(op_.terms[0].rhs, op_.terms[1].rhs, biased ? op_.terms[2].rhs : none);
+    Append(op_.terms[1].lhs, op_.terms[1].out, biased ? op_.terms[2].out : none);
+    Attend(biased ? op_.terms[2].lhs : none);
+  }
+
+ private:
+  static std::int64_t Offset(const Box& box, int i, int j, int k) {
+    const auto wide = [](int value) { return static_cast<std::size_t>(value); };
+    return static_cast<std::int64_t>(
+        ((wide(i) * box.size(1) + wide(j)) * box.size(2) + wide(k)) * box.size(3));
+  }
+
+  // Biases are heads x head_dim, whole on every chip. A dim may repeat heads: the first will do.
+  Values BiasOf(TensorId id, int head) {
+    if (id == kNoTensor) {
+      return Values::Zero(head_dim_);
+    }
+    const Box box = machine_.BoxOf(id, chip_);
+    const int row = PositionOf(*box.held[0], head);
+    return machine_.Read(id, chip_).segment(static_cast<std::int64_t>(row) * head_dim_, head_dim_);
+  }
+
+  void Append(TensorId fresh, TensorId cache, TensorId bias) {
+    const Box from = machine_.BoxOf(fresh, chip_);
+    const Box to = machine_.BoxOf(cache, chip_);
+    const Values& source = machine_.Read(fresh, chip_);
+    Values& target = machine_.Write(cache, chip_);
+    if (machine_.cached + machine_.length > static_cast<int>(to.size(1))) {
+      machine_.Raise("the KV cache is full");
+      return;
+    }
+    for (std::size_t b = 0; b < to.size(0); ++b) {
+      for (std::size_t h = 0; h < to.size(2); ++h) {
+        const int sequence = (*to.held[0])[b];
+        const int head = (*to.held[2])[h];
+        if (sequence < 0 || head < 0) {
+          continue;
+        }
+        const int row = PositionOf(*from.held[0], sequence);
+        const int column = PositionOf(*from.held[2], head);
+        if (row == kNobody || column == kNobody) {
+          machine_.Raise(fmt::format("chip {} lacks the {} of sequence {}, head {}", chip_,
+                                     Name(machine_.tensor(fresh).role), sequence, head));
+          continue;
+        }
+        const Values shift = BiasOf(bias, head);
+        for (int l = 0; l < machine_.length; ++l) {
+          target.segment(Offset(to, static_cast<int>(b), machine_.cached + l, static_cast<int>(h)),
+                         head_dim_) =
+              source.segment(Offset(from, row, l, column), head_dim_) + shift;
+        }
+      }
+    }
+  }
+
+  // The KV head that a query head reads.
+  [[nodiscard]] int KvHeadOf(int query_head) const {
+    return static_cast<int>(query_head * machine_.model.kv_heads / machine_.model.query_heads);
+  }
+
+  void Attend(TensorId bias) {
+    const Box in = machine_.BoxOf(op_.terms[0].lhs, chip_);
+    const Box out = machine_.BoxOf(op_.terms[0].out, chip_);
+    const Box cache = machine_.BoxOf(op_.terms[1].rhs, chip_);
+    const Values& queries = machine_.Read(op_.terms[0].lhs, chip_);
+    Values& attended = machine_.Write(op_.terms[0].out, chip_);
+    attended.setZero();
+    for (std::size_t b = 0; b < out.size(0); ++b) {
+      for (std::size_t h = 0; h < out.size(2); ++h) {
+        const int sequence = (*out.held[0])[b];
+        const int head = (*out.held[2])[h];
+        if (sequence < 0 || head < 0) {
+          continue;
+        }
+        const int row = PositionOf(*in.held[0], sequence);
+        const int column = PositionOf(*in.held[2], head);
+        const int cache_row = PositionOf(*cache.held[0], sequence);
+        const int cache_column = PositionOf(*cache.held[2], KvHeadOf(head));
+        if (std::min({row, column, cache_row, cache_column}) == kNobody) {
+          machine_.Raise(fmt::format(
+              "chip {} lacks the query or the cached keys of sequence {}, head {}", chip_, sequence,
+              head));
+          continue;
+        }
+        const Values shift = BiasOf(bias, head);
+        for (int l = 0; l < machine_.length; ++l) {
+          const Values query = queries.segment(Offset(in, row, l, column), head_dim_) + shift;
+          attended.segment(Offset(out, static_cast<int>(b), l, static_cast<int>(h)), head_dim_) =
+              Softmax(query, cache, cache_row, cache_column, machine_.cached + l + 1);
+        }
+      }
+    }
+  }
+
+  Values Softmax(const Values& query, const Box& cache, int row, int column, int positions) {
+    const Values& keys = machine_.Read(op_.terms[1].rhs, chip_);
+    const Values& values = machine_.Read(op_.terms[1].out, chip_);
+    Values scores(positions);
+    for (int t = 0; t < positions; ++t) {
+      scores[t] = query.dot(keys.segment(Offset(cache, row, t, column), head_dim_)) /
+                  std::sqrt(static_cast<double>(head_dim_));
+    }
+    const Values weights = (scores.array() - scores.maxCoeff()).exp();
+    Values result = Values::Zero(head_dim_);
+    for (int t = 0; t < positions; ++t) {
+      result += weights[t] * values.segment(Offset(cache, row, t, column), head_dim_);
+    }
+    return result / weights.sum();
+  }
+
+  Machine& machine_;
+  const Op& op_;
+  int chip_;
+  std::int64_t head_dim_ = 0;
+};
+
+}  // namespace
+
+void RunAttention(Machine& machine) {
+  for (int chip = 0; chip < machine.chips; ++chip) {
+    ChipAttention(machine, chip).Run();
+  }
+}
+
+}  // namespace slicewise::emulator
