@@ -9,8 +9,10 @@ std::span<const CalibrationParameter> CalibrationParameters() {
   static constexpr auto kParameters = std::to_array<CalibrationParameter>({
       {"matmul_efficiency", "fraction of peak", &C::matmul_efficiency, 1, 0.85, 0.2, 0.5, 1,
        "FLOP/s of a large matmul"},
-      {"matmul_half_rows", "rows per chip", &C::matmul_half_rows, 0, 100, 300, 0, 1000,
+      {"matmul_half_rows", "rows per chip", &C::matmul_half_rows, 0, 64, 64, 0, 1000,
        "rows at which a matmul runs at half that rate"},
+      {"stream_exposed_fraction", "fraction", &C::stream_exposed_fraction, 0, 0.3, 0.5, 0, 1,
+       "part of the shorter of compute and weight streaming that an einsum fails to hide"},
       {"score_traffic", "bytes per score", &C::score_traffic, 0, 12, 4, 0, 40,
        "HBM traffic of one attention score: 12 is float32 scores and bf16 probabilities, out and back"},
       {"float32_passes", "bf16 passes", &C::float32_passes, 1, 2, 2, 1, 6,

@@ -46,7 +46,7 @@ auto& Side(const Op& op, Sides& group) {
 
 // Adds an op's exposed time to the bounds it belongs to.
 void Attribute(const OpCost& cost, double share, double times, PhaseCost& phase) {
-  const double on_chip = std::max(cost.compute, cost.hbm).base();
+  const double on_chip = (std::max(cost.compute, cost.hbm) + cost.unhidden).base();
   const Bound bound = cost.compute >= cost.hbm ? Bound::kCompute : Bound::kHbm;
   auto& seconds = phase.bound_seconds;
   seconds[static_cast<std::size_t>(bound)] += SecondsOf(on_chip * share * times);
@@ -87,6 +87,7 @@ CostModel::CostModel(const Chip& chip, const Mesh& mesh, const Calibration& cali
                       1 / (hbm * calibration.int8_weight_bandwidth)};
   cache_per_byte_ = 1 / (hbm * calibration.cache_bandwidth);
   score_bytes_ = calibration.score_traffic;
+  stream_exposed_fraction_ = calibration.stream_exposed_fraction;
   elementwise_per_byte_ = calibration.elementwise_traffic / hbm;
 }
 
@@ -105,6 +106,7 @@ OpCost CostModel::PriceOp(const Program& program, const Op& op) const {
           SecondsOf(OpFlops(program, op).base() * seconds_per_flop_[int8 ? 1 : 0] * slowdown);
       cost.hbm = SecondsOf(StreamedBytes(program, op).base() *
                            weight_per_byte_[weights.type == DataType::kInt8 ? 1 : 0]);
+      cost.unhidden = std::min(cost.compute, cost.hbm) * stream_exposed_fraction_;
       break;
     }
     case OpKind::kAttention:

@@ -84,7 +84,9 @@ class GatherBuilder {
         }
       }
     }
-    emulator::OrderByStart(list_);
+    if (rings_ == Rings::kBothWays) {
+      emulator::OrderByStart(list_);
+    }
     return std::move(list_);
   }
 

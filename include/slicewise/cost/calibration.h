@@ -21,6 +21,8 @@ struct Calibration {
   // Matmul: FLOP/s = peak x matmul_efficiency x rows / (rows + matmul_half_rows).
   double matmul_efficiency = 1;
   double matmul_half_rows = 0;
+  // Fraction of the shorter of compute and weight streaming that an einsum fails to hide.
+  double stream_exposed_fraction = 0;
   // Attention: HBM bytes per score (query token x attended token x head). 0: scores never leave the
   // chip; 12: float32 scores and bf16 probabilities are both written and read back.
   double score_traffic = 0;

@@ -1,6 +1,7 @@
 // Time of a program: what each op takes, what of it is exposed, and what bounds it.
 //
 // einsum      max(FLOPs / (peak x efficiency(rows)), weight bytes / (HBM bandwidth x efficiency))
+//             + stream_exposed_fraction x min
 // attention   max(FLOPs / (peak x efficiency), (KV bytes + score bytes) / (HBM bandwidth x efficiency))
 // elementwise bytes / HBM bandwidth x the fraction not fused away; additions of reductions alike
 // Scores and elementwise results count only beyond the chip's on-chip memory.
@@ -27,13 +28,14 @@ enum class Bound : std::uint8_t { kCompute, kHbm, kNetwork, kLatency };
 struct OpCost {
   Seconds compute;            // FLOPs at the calibrated rate
   Seconds hbm;                // bytes streamed from or to HBM
+  Seconds unhidden;           // what of the shorter of the two an einsum fails to hide
   Seconds network_bandwidth;  // bytes over links
   Seconds network_latency;    // hops and launch
   Seconds exposed;            // what the op adds to the step
 
   // The op's own time when nothing overlaps.
   [[nodiscard]] Seconds alone() const {
-    return (compute > hbm ? compute : hbm) + network_bandwidth + network_latency;
+    return (compute > hbm ? compute : hbm) + unhidden + network_bandwidth + network_latency;
   }
 };
 
@@ -68,6 +70,7 @@ class CostModel {
   double cache_per_byte_ = 0;
   double score_bytes_ = 0;
   double on_chip_ = 0;
+  double stream_exposed_fraction_ = 0;
   double elementwise_per_byte_ = 0;
   double exposed_fraction_ = 0;
   double gather_exposed_fraction_ = 0;
