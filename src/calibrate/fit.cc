@@ -228,6 +228,14 @@ void SetRange(std::span<const Measurement> rows, Calibration& calibration) {
   }
 }
 
+double FiveDigits(double value) {
+  if (value == 0) {
+    return 0;
+  }
+  const double scale = std::pow(10, 4 - std::floor(std::log10(std::abs(value))));
+  return std::round(value * scale) / scale;
+}
+
 double Quantile(const std::vector<double>& sorted, double fraction) {
   const double at = fraction * static_cast<double>(sorted.size() - 1);
   const auto low = static_cast<std::size_t>(at);
@@ -283,8 +291,8 @@ Calibration::Interval IntervalFrom(std::vector<double> log_residuals, double cov
   interval.factor_low = std::exp(Quantile(log_residuals, (1 - coverage) / 2));
   interval.factor_high = std::exp(Quantile(log_residuals, (1 + coverage) / 2));
   // The prediction itself is always inside.
-  interval.factor_low = std::min(interval.factor_low, 1.0);
-  interval.factor_high = std::max(interval.factor_high, 1.0);
+  interval.factor_low = FiveDigits(std::min(interval.factor_low, 1.0));
+  interval.factor_high = FiveDigits(std::max(interval.factor_high, 1.0));
   return interval;
 }
 
@@ -304,6 +312,10 @@ FitResult Fit(std::span<const Measurement> rows, const Calibration& start, const
   result.calibration = problem.At(best.point);
   result.calibration.name = name;
   result.parameters = Report(problem, best);
+  // Five digits: what the file says is what is used, and compilers agree on it.
+  for (const CalibrationParameter& p : CalibrationParameters()) {
+    result.calibration.*p.member = FiveDigits(result.calibration.*p.member);
+  }
   for (const FittedParameter& parameter : result.parameters) {
     if (!parameter.determined) {
       for (const CalibrationParameter& p : CalibrationParameters()) {
@@ -325,8 +337,9 @@ FitResult Fit(std::span<const Measurement> rows, const Calibration& start, const
   result.calibration.inside = IntervalFrom(residuals, kCoverage);
   // Nothing measures the error outside the range; twice the width in log is the stated guess.
   result.calibration.outside = result.calibration.inside;
-  result.calibration.outside.factor_low *= result.calibration.inside.factor_low;
-  result.calibration.outside.factor_high *= result.calibration.inside.factor_high;
+  Calibration::Interval& outside = result.calibration.outside;
+  outside.factor_low = FiveDigits(outside.factor_low * outside.factor_low);
+  outside.factor_high = FiveDigits(outside.factor_high * outside.factor_high);
   return result;
 }
 

@@ -155,8 +155,12 @@ PublishedExtras LoadPublishedExtras(const std::string& name_or_path) {
   PublishedExtras extras;
   if (root.Has("figure3")) {
     JsonReader reader = root.Object("figure3");
-    VolumeFigure figure = {reader.Text("source"), reader.Text("model"), reader.Text("slice"),
-                           reader.Texts("layouts"), {}};
+    VolumeFigure figure;
+    figure.source = reader.Text("source");
+    figure.setting.chip = LoadChip("tpu-v4");
+    figure.setting.model = LoadModel(reader.Text("model")).model;
+    figure.setting.slice = ParseSlice(reader.Text("slice"), figure.setting.chip);
+    figure.layouts = reader.Texts("layouts");
     for (JsonReader row : reader.Objects("rows")) {
       figure.rows.push_back({row.Positive("tokens"),
                              row.json().at("volume_gigabytes").get<std::vector<double>>()});
@@ -165,11 +169,22 @@ PublishedExtras LoadPublishedExtras(const std::string& name_or_path) {
   }
   if (root.Has("table1")) {
     JsonReader reader = root.Object("table1");
-    ContextTable table = {reader.Text("source"), reader.Text("slice"),
-                          reader.Count("padded_heads"), reader.Positive("kv_budget_fraction"), {}};
+    ContextTable table;
+    table.source = reader.Text("source");
+    const std::string slice = reader.Text("slice");
+    const std::int64_t padded_heads = reader.Count("padded_heads");
+    table.budget.fraction_of_nominal = reader.Positive("kv_budget_fraction");
     for (JsonReader row : reader.Objects("rows")) {
-      table.rows.push_back({row.Text("variant"), row.Text("model"), row.Text("attention"),
-                            row.Count("batch"), row.Count("max_context")});
+      ContextRow out;
+      out.variant = row.Text("variant");
+      out.setting.chip = LoadChip("tpu-v4");
+      out.setting.model = LoadModel(row.Text("model")).model;
+      out.setting.slice = ParseSlice(slice, out.setting.chip);
+      out.setting.padded_heads = padded_heads;
+      out.setting.workload.decode_batch = row.Count("batch");
+      out.attention = row.Text("attention");
+      out.published = row.Count("max_context");
+      table.rows.push_back(out);
     }
     extras.table1 = std::move(table);
   }

@@ -57,7 +57,8 @@ class Lowering {
   void Run() {
     p_.tensors.clear();
     p_.ops.clear();
-    if (!(p_.mesh == mesh_)) {
+    // A default mesh equals that of one chip but has no sizes yet.
+    if (!(p_.mesh == mesh_) || p_.mesh.Size({}) == 0) {
       p_.mesh = mesh_;
     }
     p_.phase = phase_;

@@ -1,0 +1,86 @@
+// Validation: what the model predicts against everything that was published.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "slicewise/calibrate/fit.h"
+#include "slicewise/calibrate/measurement.h"
+#include "slicewise/search/capacity.h"
+
+namespace slicewise {
+
+struct ValidationRow {
+  const Measurement* measurement = nullptr;
+  Prediction prediction;
+  double error = 0;        // predicted / published - 1, decode layers scaled as published
+  double plain_error = 0;  // the same without that scaling
+  bool covered = false;    // the published latency lies within the predicted interval
+};
+
+// The paper's Figure 3: communication volume of the feed-forward layer.
+struct VolumeFigure {
+  struct Row {
+    double tokens = 0;
+    std::vector<double> gigabytes;  // published, per layout
+  };
+  std::string source;
+  Setting setting;
+  std::vector<std::string> layouts;
+  std::vector<Row> rows;
+};
+// The paper's Table 1: maximum context length.
+struct ContextRow {
+  std::string variant;
+  Setting setting;
+  std::string attention;
+  std::int64_t published = 0;
+};
+struct ContextTable {
+  std::string source;
+  KvBudget budget;
+  std::vector<ContextRow> rows;
+};
+struct PublishedExtras {
+  std::optional<VolumeFigure> figure3;
+  std::optional<ContextTable> table1;
+};
+
+// One number that was published beside the measured rows.
+struct Check {
+  std::string name;
+  std::string request;  // how to ask the tool for it
+  double published = 0;
+  double predicted = 0;
+  double tolerance = 0;  // of |predicted / published - 1|
+  std::string unit;
+
+  [[nodiscard]] double error() const { return predicted / published - 1; }
+  [[nodiscard]] bool holds() const { return std::abs(error()) <= tolerance; }
+};
+
+struct Validation {
+  std::string title;
+  std::string calibration;
+  std::vector<ValidationRow> rows;
+  std::vector<ErrorSummary> groups;  // per source and split, then fit, holdout and all
+  std::optional<ErrorSummary> unscaled;  // rows with decode_layers, that scaling undone
+  double coverage = 0;         // of the intervals, over holdout rows
+  double left_out_coverage = 0;  // the same with each row's own residual left out of its interval
+  std::vector<Check> checks;   // Figure 3, Table 1 and the claims of the text
+};
+
+[[nodiscard]] Validation Validate(const MeasurementFile& file, const PublishedExtras& extras,
+                                  const Calibration& calibration, NetworkKind network);
+
+// The text's claims that a planner can state, for PaLM 540B on TPU v4. `base` is palm-540b on 4x4x4
+// with 64 stored heads under the calibration to judge.
+[[nodiscard]] std::vector<Check> TextClaims(const Setting& base);
+
+// Figure 3 out of the programs under the paper network: one check per value, all exact to 6 digits.
+[[nodiscard]] std::vector<Check> VolumeChecks(const VolumeFigure& figure);
+[[nodiscard]] std::vector<Check> ContextChecks(const ContextTable& table);
+
+}  // namespace slicewise
