@@ -153,16 +153,22 @@ std::vector<Check> VolumeChecks(const VolumeFigure& figure) {
 std::vector<Check> ContextChecks(const ContextTable& table) {
   std::vector<Check> checks;
   for (const ContextRow& row : table.rows) {
-    const Mesh mesh(row.setting.slice);
-    const std::vector<CapacityRow> rows =
-        Capacity(row.setting, LayoutFilter("Ex.Fyz/ws/" + row.attention, mesh), table.budget);
-    const double context = rows.empty() ? 0 : static_cast<double>(rows.front().max_context);
+    Setting setting = row.setting;
+    setting.workload.context = 0;
+    setting.workload.input_length = 0;
+    setting.workload.output_length = 1;
+    Evaluator evaluator(setting);
+    // The cache grows by the same bytes with every token, so one token tells them all.
+    const Plan plan = *evaluator.Evaluate(
+        ParseLayout("Ex.Fyz/ws/" + row.attention, evaluator.mesh()), Phase::kDecode);
+    const Bytes budget = setting.chip.hbm_nominal * table.kv_budget_fraction;
+    const double context = std::floor(budget / plan.memory.kv_cache);
     checks.push_back(
-        {fmt::format("Table 1, {}, batch {}", row.variant, row.setting.workload.decode_batch),
+        {fmt::format("Table 1, {}, batch {}", row.variant, setting.workload.decode_batch),
          fmt::format("capacity --model {} --slice 4x4x4 --pad-heads {} --kv-budget 30% --batch {} "
                      "--layout Ex.Fyz/ws/{}",
-                     row.setting.model.name, row.setting.padded_heads,
-                     row.setting.workload.decode_batch, row.attention),
+                     setting.model.name, setting.padded_heads, setting.workload.decode_batch,
+                     row.attention),
          static_cast<double>(row.published), context, 0.02, "tokens"});
   }
   return checks;

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "slicewise/report/plan_report.h"
-#include "slicewise/search/plan.h"
+#include "slicewise/cost/plan.h"
 
 namespace slicewise::cli {
 

@@ -173,7 +173,7 @@ PublishedExtras LoadPublishedExtras(const std::string& name_or_path) {
     table.source = reader.Text("source");
     const std::string slice = reader.Text("slice");
     const std::int64_t padded_heads = reader.Count("padded_heads");
-    table.budget.fraction_of_nominal = reader.Positive("kv_budget_fraction");
+    table.kv_budget_fraction = reader.Positive("kv_budget_fraction");
     for (JsonReader row : reader.Objects("rows")) {
       ContextRow out;
       out.variant = row.Text("variant");

@@ -14,64 +14,64 @@ std::string_view Look(const std::array<std::string_view, N>& names, Enum value) 
 
 std::string_view Letter(Dim dim) {
   static constexpr std::array<std::string_view, kDimCount> kLetters = {
-      "B", "B", "L", "L", "T", "S", "E", "F", "H", "K", "K", "D", "V", "stat", "row", "C", "pair",
-      "P"};
+      "B", "B", "L", "L", "T",    "S",   "E", "F",    "H",
+      "K", "K", "D", "V", "stat", "row", "C", "pair", "P"};
   return Look(kLetters, dim);
 }
 
 std::string_view Name(Dim dim) {
   static constexpr std::array<std::string_view, kDimCount> kNames = {
-      "batch",      "attention_batch", "length",         "logit_length", "context", "cache_length",
-      "embed",      "ffn",             "heads",          "kv_heads",     "cache_kv_heads",
-      "head_dim",   "vocabulary",      "statistic",      "norm_row",     "candidate",
+      "batch",      "attention_batch", "length",         "logit_length",
+      "context",    "cache_length",    "embed",          "ffn",
+      "heads",      "kv_heads",        "cache_kv_heads", "head_dim",
+      "vocabulary", "statistic",       "norm_row",       "candidate",
       "pair",       "position"};
   return Look(kNames, dim);
 }
 
 std::string_view Name(TensorRole role) {
-  static constexpr std::array<std::string_view, 43> kNames = {
-      "embedding",
-      "unembedding",
-      "position_table",
-      "ffn_input_weights",
-      "ffn_gate_weights",
-      "ffn_output_weights",
-      "query_weights",
-      "key_weights",
-      "value_weights",
-      "attention_output_weights",
-      "norm_vectors",
-      "second_norm_vectors",
-      "final_norm_vectors",
-      "ffn_input_bias",
-      "ffn_gate_bias",
-      "ffn_output_bias",
-      "query_bias",
-      "key_bias",
-      "value_bias",
-      "attention_output_bias",
-      "key_cache",
-      "value_cache",
-      "tokens",
-      "embedded",
-      "residual",
-      "gathered_residual",
-      "statistics",
-      "normalized",
-      "second_normalized",
-      "batch_slice",
-      "ffn_hidden",
-      "ffn_gate",
-      "ffn_activated",
-      "query",
-      "key",
-      "value",
-      "attended",
-      "block_output",
-      "final_hidden",
-      "logits",
-      "candidates",
-      "gathered_weights"};
+  static constexpr std::array<std::string_view, 43> kNames = {"embedding",
+                                                              "unembedding",
+                                                              "position_table",
+                                                              "ffn_input_weights",
+                                                              "ffn_gate_weights",
+                                                              "ffn_output_weights",
+                                                              "query_weights",
+                                                              "key_weights",
+                                                              "value_weights",
+                                                              "attention_output_weights",
+                                                              "norm_vectors",
+                                                              "second_norm_vectors",
+                                                              "final_norm_vectors",
+                                                              "ffn_input_bias",
+                                                              "ffn_gate_bias",
+                                                              "ffn_output_bias",
+                                                              "query_bias",
+                                                              "key_bias",
+                                                              "value_bias",
+                                                              "attention_output_bias",
+                                                              "key_cache",
+                                                              "value_cache",
+                                                              "tokens",
+                                                              "embedded",
+                                                              "residual",
+                                                              "gathered_residual",
+                                                              "statistics",
+                                                              "normalized",
+                                                              "second_normalized",
+                                                              "batch_slice",
+                                                              "ffn_hidden",
+                                                              "ffn_gate",
+                                                              "ffn_activated",
+                                                              "query",
+                                                              "key",
+                                                              "value",
+                                                              "attended",
+                                                              "block_output",
+                                                              "final_hidden",
+                                                              "logits",
+                                                              "candidates",
+                                                              "gathered_weights"};
   return Look(kNames, role);
 }
 
@@ -82,15 +82,15 @@ std::string_view Name(Lifetime lifetime) {
 
 std::string_view Name(OpKind kind) {
   static constexpr std::array<std::string_view, 7> kNames = {
-      "einsum",     "attention",  "all-gather",  "reduce-scatter",
+      "einsum",     "attention",  "all-gather", "reduce-scatter",
       "all-reduce", "all-to-all", "elementwise"};
   return Look(kNames, kind);
 }
 
 std::string_view Name(Elementwise function) {
   static constexpr std::array<std::string_view, 9> kNames = {
-      "none",  "lookup", "norm statistics", "normalize",  "slice",
-      "activate", "add", "last token",      "sample"};
+      "none",     "lookup", "norm statistics", "normalize", "slice",
+      "activate", "add",    "last token",      "sample"};
   return Look(kNames, function);
 }
 

@@ -66,8 +66,8 @@ Traffic CollectiveTraffic(const Program& program, const Op& op) {
     const Term& term = op.terms[i];
     const AxisSet axes = TermAxes(program, op, term);
     const double ways = program.mesh.Size(axes);
-    const Bytes volume = VolumeElements(program, op.kind, term, axes) *
-                         ElementBytes(program.tensor(term.lhs).type);
+    const Bytes volume =
+        VolumeElements(program, op.kind, term, axes) * ElementBytes(program.tensor(term.lhs).type);
     traffic.volume += volume;
     traffic.sent += volume / ways * (ways - 1);
   }

@@ -1,14 +1,13 @@
 // Validation: what the model predicts against everything that was published.
 #pragma once
 
-#include <functional>
+#include <cmath>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "slicewise/calibrate/fit.h"
 #include "slicewise/calibrate/measurement.h"
-#include "slicewise/search/capacity.h"
 
 namespace slicewise {
 
@@ -40,7 +39,7 @@ struct ContextRow {
 };
 struct ContextTable {
   std::string source;
-  KvBudget budget;
+  double kv_budget_fraction = 0;  // of nominal HBM
   std::vector<ContextRow> rows;
 };
 struct PublishedExtras {

@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "slicewise/search/plan.h"
+#include "slicewise/cost/plan.h"
 
 namespace slicewise {
 

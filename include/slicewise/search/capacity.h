@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "slicewise/search/plan.h"
+#include "slicewise/cost/plan.h"
 
 namespace slicewise {
 

@@ -1,4 +1,4 @@
-#include "slicewise/search/plan.h"
+#include "slicewise/cost/plan.h"
 
 #include <algorithm>
 
