@@ -27,10 +27,10 @@ KvBudget ParseBudget(const std::string& text) {
   return {percent / 100};
 }
 
-std::string Render(const CapacityReport& report, OutputFormat format) {
+std::string Render(const CapacityReport& report, OutputFormat format, std::size_t width) {
   switch (format) {
     case OutputFormat::kTable:
-      return CapacityText(report);
+      return CapacityText(report, width);
     case OutputFormat::kJson:
       return CapacityJson(report).dump(2) + "\n";
     case OutputFormat::kCsv:
@@ -61,6 +61,10 @@ Command AddCapacity(CLI::App& root) {
             // Decode reads the cache; without a filter the weights stay where they are.
             typed.layout = typed.layout.value_or("*/ws/*");
             const Request request = Resolve(typed);
+            if (!request.setting.model.has_attention()) {
+              throw InputError(fmt::format("model '{}' has no attention: there is no KV cache",
+                                           request.setting.model.name));
+            }
             const Mesh mesh(request.setting.slice);
             const CapacityReport report = {
                 request.setting, request.provenance, request.layout, ParseBudget(*budget),
@@ -69,13 +73,14 @@ Command AddCapacity(CLI::App& root) {
             for (const std::string& note : request.provenance.notes) {
               streams.err << "slicewise: note: " << note << "\n";
             }
-            WriteResult(Render(report, format), options->output, streams.out);
+            WriteResult(Render(report, format, ResultWidth(options->output, streams.terminal)),
+                        options->output, streams.out);
             bool any = false;
             for (const CapacityRow& row : report.rows) {
               any = any || row.max_context > 0 || row.max_batch > 0;
             }
             if (!any) {
-              streams.err << "slicewise: nothing fits: the weights alone exceed the memory\n";
+              streams.err << "slicewise: nothing fits: no layout has room for a KV cache\n";
             }
             return any ? ExitCode::kDone : ExitCode::kInfeasible;
           }};

@@ -18,23 +18,36 @@
 namespace slicewise::cli {
 namespace {
 
-// A listing: the table for people, whose rows are the JSON objects too (titles as keys).
+using Json = nlohmann::ordered_json;
+
+// A listing: the table for people, and its rows as objects for JSON and CSV.
 struct Listing {
   std::string noun;
   Table table;
+  Json rows = Json::array();
 };
 
 Listing ListModels() {
   Listing listing = {"models", {}};
-  listing.table.columns = {{"name", false}, {"parameters"}, {"layers"}, {"embed_dim"},
+  listing.table.columns = {{"name", false}, {"parameters"}, {"layers"},   {"embed_dim"},
                            {"ffn_dim"},     {"heads"},      {"kv_heads"}, {"head_dim"},
                            {"block", false}};
   for (const std::string& name : PresetNames("models")) {
     const Model m = LoadModel(name).model;
+    const std::string block = m.parallel() ? "parallel" : "serial";
     listing.table.rows.push_back(
         {name, FormatCount(Parameters(m)), std::to_string(m.layers), std::to_string(m.embed_dim),
          std::to_string(m.ffn_dim), std::to_string(m.query_heads), std::to_string(m.kv_heads),
-         std::to_string(m.head_dim), m.parallel() ? "parallel" : "serial"});
+         std::to_string(m.head_dim), block});
+    listing.rows.push_back({{"name", name},
+                            {"parameters", Parameters(m)},
+                            {"layers", m.layers},
+                            {"embed_dim", m.embed_dim},
+                            {"ffn_dim", m.ffn_dim},
+                            {"query_heads", m.query_heads},
+                            {"kv_heads", m.kv_heads},
+                            {"head_dim", m.head_dim},
+                            {"block", block}});
   }
   return listing;
 }
@@ -49,6 +62,13 @@ Listing ListChips() {
                                   Format(c.hbm_usable), Format(c.hbm_bandwidth),
                                   Format(c.link_bandwidth),
                                   fmt::format("{:.2f} $/chip-hour", c.price_per_chip_hour.base())});
+    listing.rows.push_back({{"name", name},
+                            {"peak_bf16_flops_per_second", c.peak_bf16.base()},
+                            {"hbm_nominal_bytes", c.hbm_nominal.base()},
+                            {"hbm_usable_bytes", c.hbm_usable.base()},
+                            {"hbm_bandwidth_bytes_per_second", c.hbm_bandwidth.base()},
+                            {"link_bandwidth_bytes_per_second", c.link_bandwidth.base()},
+                            {"price_dollars_per_chip_hour", c.price_per_chip_hour.base()}});
   }
   return listing;
 }
@@ -64,10 +84,13 @@ Listing ListCalibrations() {
   for (const std::string& name : names) {
     const Calibration calibration = LoadCalibration(name);
     std::vector<std::string> row = {name};
+    Json object = {{"name", name}};
     for (const CalibrationParameter& parameter : CalibrationParameters()) {
       row.push_back(fmt::format("{:.4g}", calibration.*parameter.member));
+      object[std::string(parameter.name)] = calibration.*parameter.member;
     }
     listing.table.rows.push_back(row);
+    listing.rows.push_back(object);
   }
   return listing;
 }
@@ -77,10 +100,17 @@ Listing ListSlices(const Chip& chip, int max_chips) {
   listing.table.columns = {{"slice", false}, {"chips"},         {"accelerator", false},
                            {"hosts"},        {"wraps", false}, {"twistable", false}};
   for (const Slice& slice : LegalSlices(chip, max_chips)) {
-    listing.table.rows.push_back(
-        {ToString(slice), std::to_string(slice.chips()), AcceleratorType(slice, chip),
-         std::to_string((slice.chips() + chip.chips_per_host - 1) / chip.chips_per_host),
-         slice.wraps ? "torus" : "mesh", CanTwist(slice.dims, chip) ? "yes" : "no"});
+    const auto hosts = (slice.chips() + chip.chips_per_host - 1) / chip.chips_per_host;
+    const bool twistable = CanTwist(slice.dims, chip);
+    listing.table.rows.push_back({ToString(slice), std::to_string(slice.chips()),
+                                  AcceleratorType(slice, chip), std::to_string(hosts),
+                                  slice.wraps ? "torus" : "mesh", twistable ? "yes" : "no"});
+    listing.rows.push_back({{"slice", ToString(slice)},
+                            {"chips", slice.chips()},
+                            {"accelerator_type", AcceleratorType(slice, chip)},
+                            {"hosts", hosts},
+                            {"wraps", slice.wraps},
+                            {"twistable", twistable}});
   }
   return listing;
 }
@@ -91,6 +121,8 @@ Listing ListLayouts(const Mesh& mesh, const std::string& filter) {
   const std::vector<Layout> all = EnumerateLayouts(mesh, LayoutFilter(filter, mesh));
   for (const Layout& layout : ClassRepresentatives(all, mesh)) {
     listing.table.rows.push_back({ToString(layout, mesh), Describe(layout, mesh)});
+    listing.rows.push_back(
+        {{"layout", ToString(layout, mesh)}, {"description", Describe(layout, mesh)}});
   }
   return listing;
 }
@@ -112,22 +144,32 @@ std::string ListingText(const Listing& listing, std::size_t width) {
     }
     turned.rows.push_back(line);
   }
-  return TableWidth(turned) <= width ? TableText(turned) : TableText(listing.table, 1);
+  return TableWidth(turned) <= width ? TableText(turned) : FittedText(listing.table, width);
 }
 
-nlohmann::ordered_json ListingJson(const std::vector<Listing>& listings) {
-  nlohmann::ordered_json out = {{"schema", "slicewise-list/1"}};
+Json ListingJson(const std::vector<Listing>& listings) {
+  Json out = {{"schema", "slicewise-list/1"}};
   for (const Listing& listing : listings) {
-    out[listing.noun] = nlohmann::ordered_json::array();
-    for (const auto& row : listing.table.rows) {
-      nlohmann::ordered_json entry = nlohmann::ordered_json::object();
-      for (std::size_t i = 0; i < row.size(); ++i) {
-        entry[listing.table.columns[i].title] = row[i];
-      }
-      out[listing.noun].push_back(entry);
-    }
+    out[listing.noun] = listing.rows;
   }
   return out;
+}
+
+std::string ListingCsv(const Listing& listing) {
+  Table table;
+  for (const Json& row : listing.rows) {
+    const bool first = table.columns.empty();
+    std::vector<std::string>& cells = table.rows.emplace_back();
+    for (const auto& [key, value] : row.items()) {
+      if (first) {
+        table.columns.push_back({key});
+      }
+      cells.push_back(value.is_string()         ? value.get<std::string>()
+                      : value.is_number_float() ? FormatExact(value.get<double>())
+                                                : value.dump());
+    }
+  }
+  return TableCsv(table);
 }
 
 std::string Render(const std::vector<Listing>& listings, OutputFormat format, std::size_t width) {
@@ -138,7 +180,7 @@ std::string Render(const std::vector<Listing>& listings, OutputFormat format, st
   for (const Listing& listing : listings) {
     text += text.empty() ? "" : "\n";
     if (format == OutputFormat::kCsv) {
-      text += TableCsv(listing.table);
+      text += ListingCsv(listing);
       continue;
     }
     text += listings.size() > 1 ? listing.noun + ":\n" : "";
@@ -192,8 +234,9 @@ Command AddList(CLI::App& root) {
   AddOutputOptions(*app, options->common);
   return {app, [options](Streams streams) {
             const OutputFormat format = ResolveFormat(options->common);
-            WriteResult(Render(Collect(*options), format, streams.terminal.width),
-                        options->common.output, streams.out);
+            const std::size_t width = ResultWidth(options->common.output, streams.terminal);
+            WriteResult(Render(Collect(*options), format, width), options->common.output,
+                        streams.out);
             return ExitCode::kDone;
           }};
 }

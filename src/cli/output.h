@@ -5,12 +5,17 @@
 #include <optional>
 #include <string>
 
+#include "slicewise/cli/run.h"
+
 namespace slicewise::cli {
 
 // Throws InputError naming the path and the reason when the file cannot be written; what was there
 // before then stays.
 void WriteResult(const std::string& text, const std::optional<std::string>& path,
                  std::ostream& out);
+// The columns that a result may take there: a file takes the wide form.
+[[nodiscard]] std::size_t ResultWidth(const std::optional<std::string>& path,
+                                      const Terminal& terminal);
 void WriteFileWhole(const std::string& path, const std::string& text);
 
 }  // namespace slicewise::cli

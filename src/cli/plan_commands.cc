@@ -24,7 +24,13 @@ void PrintInfeasible(const PlanReport& report, std::ostream& err) {
     if (!phase.entries.empty() && phase.entries.front().plan.fits()) {
       continue;
     }
-    if (phase.rejected.nearest) {
+    if (!phase.entries.empty()) {
+      const PlanEntry& entry = phase.entries.front();  // named by --layout
+      err << fmt::format("slicewise: {}: {} does not fit: it needs {:.1f} GiB per chip and has {:.1f} GiB\n",
+                         Name(phase.phase), entry.layout,
+                         entry.plan.violation->needed / Gibibytes(1).base(),
+                         entry.plan.violation->available / Gibibytes(1).base());
+    } else if (phase.rejected.nearest) {
       const Violation& violation = *phase.rejected.nearest->violation;
       err << fmt::format(
           "slicewise: {}: no layout fits; the nearest, {}, needs {:.1f} GiB per chip and has {:.1f} "
@@ -92,7 +98,7 @@ Command AddPlan(CLI::App& root) {
                 MakePlanReport(request.setting, request.provenance, request.phases,
                                request.layout, request.objective, request.top);
             PrintNotes(request.provenance, streams.err);
-            const std::size_t width = options->output ? Terminal().width : streams.terminal.width;
+            const std::size_t width = ResultWidth(options->output, streams.terminal);
             WriteResult(RenderPlan(report, format, width), options->output, streams.out);
             if (report.infeasible()) {
               PrintInfeasible(report, streams.err);
@@ -117,7 +123,7 @@ Command AddExplain(CLI::App& root) {
                 MakeExplainReport(request.setting, request.provenance, request.phases,
                                   request.layout, request.objective);
             PrintNotes(request.provenance, streams.err);
-            const std::size_t width = options->output ? Terminal().width : streams.terminal.width;
+            const std::size_t width = ResultWidth(options->output, streams.terminal);
             WriteResult(RenderExplain(report, format, width), options->output, streams.out);
             if (report.plan.infeasible()) {
               PrintInfeasible(report.plan, streams.err);

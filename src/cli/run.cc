@@ -48,7 +48,15 @@ std::string UsageMessage(const CLI::ParseError& error, const CLI::App& root,
       return fmt::format("{}: '{}' is not an option{}", args[0], name, DidYouMean(name, names));
     }
   }
-  return fmt::format("{}: {}", args[0], error.what());
+  const std::string what = error.what();
+  const std::string subject = what.substr(0, what.find(": "));
+  if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
+    return fmt::format("{}: {} takes exactly one value", args[0], subject);
+  }
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) != nullptr) {
+    return fmt::format("{}: not expected{}", args[0], what.substr(subject.size()));
+  }
+  return fmt::format("{}: {}", args[0], what);
 }
 
 int Fail(std::ostream& err, const std::string& message, ExitCode code) {
@@ -65,9 +73,10 @@ int Run(const std::vector<std::string>& args, std::ostream& out, std::ostream& e
     root.set_version_flag("--version", std::string("slicewise ") + SLICEWISE_VERSION);
     root.require_subcommand(1);
     root.get_formatter()->column_width(28);
-    const std::vector<cli::Command> commands = {cli::AddPlan(root), cli::AddExplain(root),
-                                                cli::AddCapacity(root), cli::AddValidate(root),
-                                                cli::AddCalibrate(root), cli::AddList(root)};
+    const std::vector<cli::Command> commands = {cli::AddPlan(root),     cli::AddExplain(root),
+                                                cli::AddCapacity(root), cli::AddVerify(root),
+                                                cli::AddValidate(root), cli::AddCalibrate(root),
+                                                cli::AddList(root)};
     try {
       root.parse(std::vector<std::string>(args.rbegin(), args.rend()));
     } catch (const CLI::ParseError& error) {

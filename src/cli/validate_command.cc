@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <cmath>
 #include <memory>
 #include <nlohmann/json.hpp>
 
@@ -31,17 +32,17 @@ std::optional<double> ParseLimit(const std::string& option,
   const char* end_of_text = text->data() + text->size();
   const auto [end, error] = std::from_chars(text->data(), end_of_text, value);
   const std::string_view rest(end, static_cast<std::size_t>(end_of_text - end));
-  if (error != std::errc() || !(value > 0) || (!rest.empty() && rest != "%")) {
+  if (error != std::errc() || !(value > 0) || !std::isfinite(value) || (!rest.empty() && rest != "%")) {
     throw InputError(fmt::format("{}: found '{}', expected a positive error such as 4% or 0.04",
                                  option, *text));
   }
   return rest == "%" ? value / 100 : value;
 }
 
-std::string Render(const Validation& validation, OutputFormat format) {
+std::string Render(const Validation& validation, OutputFormat format, std::size_t width) {
   switch (format) {
     case OutputFormat::kTable:
-      return ValidationText(validation);
+      return ValidationText(validation, width);
     case OutputFormat::kJson:
       return ValidationJson(validation).dump(2) + "\n";
     case OutputFormat::kCsv:
@@ -58,7 +59,7 @@ bool Within(const char* what, double found, const std::optional<double>& limit,
   if (!limit || found <= *limit) {
     return true;
   }
-  err << fmt::format("slicewise: {} error {:.2f}% exceeds the limit {:.2f}%\n", what, 100 * found,
+  err << fmt::format("slicewise: {} error {:.2f}% exceeds the limit {:g}%\n", what, 100 * found,
                      100 * *limit);
   return false;
 }
@@ -78,13 +79,14 @@ ExitCode RunValidate(const ValidateOptions& options, Streams streams) {
   if (files.empty()) {
     files = {"pope2022"};
   }
+  const std::size_t width = ResultWidth(options.common.output, streams.terminal);
   std::string text;
   bool within = true;
   for (const std::string& path : files) {
     const MeasurementFile file = LoadMeasurements(path);
     const Validation validation =
         Validate(file, LoadPublishedExtras(path), calibration, network);
-    text += Render(validation, format);
+    text += Render(validation, format, width);
     const ErrorSummary& all = validation.groups.back();
     within = Within("median", all.median, max_median, streams.err) && within;
     within = Within("90th percentile", all.p90, max_p90, streams.err) && within;

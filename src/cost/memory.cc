@@ -1,5 +1,6 @@
 #include "slicewise/cost/memory.h"
 
+#include <algorithm>
 #include <array>
 
 namespace slicewise {
@@ -7,64 +8,25 @@ namespace {
 
 Bytes StoredBytes(const Tensor& tensor) { return tensor.stored * ElementBytes(tensor.type); }
 
-// The part of MemoryUse that a transient belongs to.
-Bytes& PartOf(const Tensor& tensor, MemoryUse& use) {
-  switch (tensor.role) {
-    case TensorRole::kGatheredWeights:
-      return use.gathered_weights;
-    case TensorRole::kLogits:
-    case TensorRole::kCandidates:
-      return use.logits;
-    default:
-      return use.activations;
+// Which part of MemoryUse a transient belongs to.
+enum Kind : std::size_t { kActivations, kGathered, kLogits, kKinds };
+
+Kind KindOf(TensorRole role) {
+  if (role == TensorRole::kGatheredWeights) {
+    return kGathered;
   }
+  return role == TensorRole::kLogits || role == TensorRole::kCandidates ? kLogits : kActivations;
 }
 
-// Visits the transients that an op names, operands and results, each term in turn.
-template <class Visit>
-void ForEachTransient(const Program& program, const Op& op, Visit visit) {
-  for (std::size_t i = 0; i < op.term_count; ++i) {
-    for (TensorId id : {op.terms[i].lhs, op.terms[i].rhs, op.terms[i].out}) {
-      if (id != kNoTensor && program.tensor(id).lifetime == Lifetime::kTransient) {
-        visit(id);
-      }
-    }
-  }
-}
-
-// Walks one section and keeps the fullest moment in `peak`; `held` is what lives throughout.
-void WalkSection(const Program& program, Section section, const MemoryUse& held, MemoryUse& peak) {
-  std::array<std::uint8_t, decltype(Program::tensors)::capacity()> last_use;
-  std::array<bool, decltype(Program::tensors)::capacity()> alive;
-  alive.fill(false);
-  for (std::size_t i = section.begin; i < section.end; ++i) {
-    ForEachTransient(program, program.ops[i],
-                     [&](TensorId id) { last_use[id] = static_cast<std::uint8_t>(i); });
-  }
-  MemoryUse now = held;
-  for (std::size_t i = section.begin; i < section.end; ++i) {
-    ForEachTransient(program, program.ops[i], [&](TensorId id) {
-      if (!alive[id]) {
-        alive[id] = true;
-        PartOf(program.tensor(id), now) += StoredBytes(program.tensor(id));
-      }
-    });
-    if (now.total() > peak.total()) {
-      peak = now;
-    }
-    ForEachTransient(program, program.ops[i], [&](TensorId id) {
-      if (alive[id] && last_use[id] == i) {
-        alive[id] = false;
-        PartOf(program.tensor(id), now) -= StoredBytes(program.tensor(id));
-      }
-    });
-  }
-}
+using Usage = std::array<double, kKinds>;
 
 }  // namespace
 
 MemoryUse PeakMemory(const Program& program) {
   MemoryUse held;
+  std::array<Usage, decltype(Program::ops)::capacity() + 1> change;
+  const std::size_t ops = program.ops.size();
+  std::fill_n(change.begin(), ops + 1, Usage());
   for (const Tensor& tensor : program.tensors) {
     const Bytes bytes = StoredBytes(tensor) * (tensor.per_layer ? program.layers : 1);
     if (tensor.lifetime == Lifetime::kPersistent) {
@@ -73,13 +35,30 @@ MemoryUse PeakMemory(const Program& program) {
       held.kv_cache += bytes;
     } else if (tensor.lifetime == Lifetime::kPhase) {
       held.activations += bytes;
+    } else if (tensor.first_op != kNoOp) {
+      const Kind kind = KindOf(tensor.role);
+      const double stored = StoredBytes(tensor).base();
+      change[tensor.first_op][kind] += stored;
+      change[tensor.last_op + 1U][kind] -= stored;
     }
   }
-  MemoryUse peak = held;
-  for (Section section : {program.prologue, program.layer, program.epilogue}) {
-    WalkSection(program, section, held, peak);
+  Usage now = {};
+  Usage peak = {};
+  double most = 0;
+  for (std::size_t i = 0; i < ops; ++i) {
+    for (std::size_t kind = 0; kind < kKinds; ++kind) {
+      now[kind] += change[i][kind];
+    }
+    const double total = now[kActivations] + now[kGathered] + now[kLogits];
+    if (total > most) {
+      most = total;
+      peak = now;
+    }
   }
-  return peak;
+  held.activations += BytesOf(peak[kActivations]);
+  held.gathered_weights = BytesOf(peak[kGathered]);
+  held.logits = BytesOf(peak[kLogits]);
+  return held;
 }
 
 }  // namespace slicewise

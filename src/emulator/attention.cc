@@ -36,8 +36,8 @@ class ChipAttention {
  private:
   static std::int64_t Offset(const Box& box, int i, int j, int k) {
     const auto wide = [](int value) { return static_cast<std::size_t>(value); };
-    return static_cast<std::int64_t>(
-        ((wide(i) * box.size(1) + wide(j)) * box.size(2) + wide(k)) * box.size(3));
+    return static_cast<std::int64_t>(((wide(i) * box.size(1) + wide(j)) * box.size(2) + wide(k)) *
+                                     box.size(3));
   }
 
   // Biases are heads x head_dim, whole on every chip. A dim may repeat heads: the first will do.
@@ -107,9 +107,9 @@ class ChipAttention {
         const int cache_row = PositionOf(*cache.held[0], sequence);
         const int cache_column = PositionOf(*cache.held[2], KvHeadOf(head));
         if (std::min({row, column, cache_row, cache_column}) == kNobody) {
-          machine_.Raise(fmt::format(
-              "chip {} lacks the query or the cached keys of sequence {}, head {}", chip_, sequence,
-              head));
+          machine_.Raise(
+              fmt::format("chip {} lacks the query or the cached keys of sequence {}, head {}",
+                          chip_, sequence, head));
           continue;
         }
         const Values shift = BiasOf(bias, head);

@@ -26,8 +26,8 @@ std::int64_t SizeOver(const Tensor& tensor, const Box& box, const Tensor& other,
   return size;
 }
 
-// Raises a fault unless the chip holds the same indices of every dim the two tensors share.
-void CheckAligned(Machine& machine, TensorId first, TensorId second, int chip) {
+// Whether the chip holds the same indices of every dim the two tensors share; else a fault.
+bool Aligned(Machine& machine, TensorId first, TensorId second, int chip) {
   const Tensor& a = machine.tensor(first);
   const Tensor& b = machine.tensor(second);
   const Box box_a = machine.BoxOf(first, chip);
@@ -37,14 +37,17 @@ void CheckAligned(Machine& machine, TensorId first, TensorId second, int chip) {
     if (j >= 0 && box_a.held[i] != box_b.held[static_cast<std::size_t>(j)]) {
       machine.Raise(fmt::format("{} and {} hold different parts of {}", Name(a.role), Name(b.role),
                                 Name(a.dims[i])));
+      return false;
     }
   }
+  return true;
 }
 
 void RunTerm(Machine& machine, const Term& term, int chip, bool first) {
-  CheckAligned(machine, term.lhs, term.rhs, chip);
-  CheckAligned(machine, term.lhs, term.out, chip);
-  CheckAligned(machine, term.rhs, term.out, chip);
+  if (!Aligned(machine, term.lhs, term.rhs, chip) || !Aligned(machine, term.lhs, term.out, chip) ||
+      !Aligned(machine, term.rhs, term.out, chip)) {
+    return;
+  }
   const Tensor& lhs = machine.tensor(term.lhs);
   const Tensor& rhs = machine.tensor(term.rhs);
   const Box left = machine.BoxOf(term.lhs, chip);
@@ -89,7 +92,10 @@ double VectorAt(Machine& machine, TensorId id, int chip, int row, int index) {
 class Local {
  public:
   Local(Machine& machine, int chip)
-      : machine_(machine), op_(machine.current()), chip_(chip), in_(op_.terms[0].lhs),
+      : machine_(machine),
+        op_(machine.current()),
+        chip_(chip),
+        in_(op_.terms[0].lhs),
         out_(op_.terms[0].out) {
     in_box_ = machine.BoxOf(in_, chip);
     out_box_ = machine.BoxOf(out_, chip);
@@ -134,8 +140,9 @@ class Local {
   }
 
   void Normalize() {
-    CheckAligned(machine_, in_, out_, chip_);
-    CheckAligned(machine_, op_.terms[0].rhs, out_, chip_);
+    if (!Aligned(machine_, in_, out_, chip_) || !Aligned(machine_, op_.terms[0].rhs, out_, chip_)) {
+      return;
+    }
     const ConstMap x = Input();
     const TensorId vectors = op_.terms[1].lhs;
     const Values& statistics = machine_.Read(op_.terms[0].rhs, chip_);
@@ -159,8 +166,7 @@ class Local {
   void Slice() {
     Values values(static_cast<std::int64_t>(out_box_.elements()));
     Clear(out_box_, values.data());
-    Overlay(machine_.placement, out_box_, values.data(), in_box_,
-            machine_.Read(in_, chip_).data());
+    Overlay(machine_.placement, out_box_, values.data(), in_box_, machine_.Read(in_, chip_).data());
     if (HasMissing(values)) {
       machine_.Raise("a slice asks for more than the chip holds");
     }
@@ -168,39 +174,42 @@ class Local {
   }
 
   void Activate() {
-    CheckAligned(machine_, in_, out_, chip_);
+    if (!Aligned(machine_, in_, out_, chip_)) {
+      return;
+    }
     const bool gated = op_.term_count > 1;
     const ConstMap hidden = Input();
     MutableMap out = Output(hidden.size());
     const TensorId gate_id = gated ? op_.terms[1].lhs : in_;
     const Values& gate = machine_.Read(gate_id, chip_);
-    if (!Fits(gate.size(), hidden.size())) {
+    if (!Aligned(machine_, gate_id, out_, chip_) || !Fits(gate.size(), hidden.size())) {
       return;
     }
-    CheckAligned(machine_, gate_id, out_, chip_);
     const TensorId gate_bias = gated ? op_.terms[1].rhs : kNoTensor;
     for (std::int64_t c = 0; c < out.cols(); ++c) {
       const double bias = Bias(op_.terms[0].rhs, c);
       const double other = Bias(gate_bias, c);
       for (std::int64_t r = 0; r < out.rows(); ++r) {
         const double value = hidden(r, c) + bias;
-        out(r, c) =
-            gated ? Silu(value) * (gate[r * out.cols() + c] + other) : Gelu(value);
+        out(r, c) = gated ? Silu(value) * (gate[r * out.cols() + c] + other) : Gelu(value);
       }
     }
   }
 
   void Add() {
     const TensorId rhs = op_.terms[0].rhs;
-    CheckAligned(machine_, in_, out_, chip_);
+    const bool positions = machine_.tensor(rhs).role == TensorRole::kPositionTable;
+    if (!Aligned(machine_, in_, out_, chip_) ||
+        (!positions && !Aligned(machine_, rhs, out_, chip_))) {
+      return;
+    }
     MutableMap out = Output(machine_.Read(in_, chip_).size());
     if (in_ != out_) {
       out = Input();
     }
-    if (machine_.tensor(rhs).role == TensorRole::kPositionTable) {
+    if (positions) {
       return AddPositions(out, rhs);
     }
-    CheckAligned(machine_, rhs, out_, chip_);
     const Values& more = machine_.Read(rhs, chip_);
     if (!Fits(more.size(), out.size())) {
       return;
@@ -315,9 +324,8 @@ void RunEinsum(Machine& machine) {
   for (int chip = 0; chip < machine.chips; ++chip) {
     for (std::size_t i = 0; i < op.term_count; ++i) {
       const auto writes_same = [&](const Term& other) { return other.out == op.terms[i].out; };
-      const bool first = std::none_of(op.terms.begin(),
-                                      op.terms.begin() + static_cast<std::ptrdiff_t>(i),
-                                      writes_same);
+      const bool first = std::none_of(
+          op.terms.begin(), op.terms.begin() + static_cast<std::ptrdiff_t>(i), writes_same);
       RunTerm(machine, op.terms[i], chip, first);
     }
   }

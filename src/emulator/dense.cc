@@ -57,8 +57,7 @@ DenseModel::Matrix DenseModel::Normalize(const Matrix& x, TensorRole vectors, in
     }
     const auto centre = (x.row(r).array() - mean).eval();
     const double variance = centre.square().mean();
-    result.row(r) =
-        centre / std::sqrt(variance + emulator::kNormEpsilon) * rows.row(0).array();
+    result.row(r) = centre / std::sqrt(variance + emulator::kNormEpsilon) * rows.row(0).array();
   }
   if (rows.rows() > 1) {
     result.rowwise() += rows.row(1);
@@ -81,8 +80,8 @@ DenseModel::Matrix DenseModel::Ffn(const Matrix& x, int layer) {
   if (model_.gated) {
     const Matrix gate = x * Weight(TensorRole::kFfnGateWeights, layer, model_.embed_dim);
     Note(TensorRole::kFfnGate, gate);
-    hidden = hidden.unaryExpr(&emulator::Silu).cwiseProduct(
-        Biased(gate, TensorRole::kFfnGateBias, layer));
+    hidden = hidden.unaryExpr(&emulator::Silu)
+                 .cwiseProduct(Biased(gate, TensorRole::kFfnGateBias, layer));
   } else {
     hidden = hidden.unaryExpr(&emulator::Gelu).eval();
   }
@@ -103,8 +102,8 @@ DenseModel::Matrix DenseModel::Attention(const Matrix& x, int layer) {
   cache.keys.resize(static_cast<std::size_t>(batch_));
   cache.values.resize(static_cast<std::size_t>(batch_));
   for (std::int64_t b = 0; b < batch_; ++b) {
-    for (const auto& [all, added] : {std::pair{&cache.keys, &new_keys},
-                                     std::pair{&cache.values, &new_values}}) {
+    for (const auto& [all, added] :
+         {std::pair{&cache.keys, &new_keys}, std::pair{&cache.values, &new_values}}) {
       Matrix& rows = (*all)[static_cast<std::size_t>(b)];
       rows.conservativeResize(cached_ + length_, added->cols());
       rows.bottomRows(length_) = added->middleRows(b * length_, length_);
@@ -112,8 +111,8 @@ DenseModel::Matrix DenseModel::Attention(const Matrix& x, int layer) {
   }
   const Matrix attended = Attend(Biased(query, TensorRole::kQueryBias, layer), layer);
   Note(TensorRole::kAttended, attended);
-  return attended * Weight(TensorRole::kAttentionOutputWeights, layer,
-                           model_.query_heads * model_.head_dim);
+  return attended *
+         Weight(TensorRole::kAttentionOutputWeights, layer, model_.query_heads * model_.head_dim);
 }
 
 DenseModel::Matrix DenseModel::Attend(const Matrix& queries, int layer) {
@@ -171,8 +170,7 @@ void DenseModel::Layer(int layer) {
 DenseModel::Matrix DenseModel::Logits() {
   layer_ = static_cast<int>(model_.layers);
   const bool normed = model_.final_norm && model_.norm != NormKind::kNone;
-  const Matrix x =
-      normed ? Normalize(residual_, TensorRole::kFinalNormVectors, layer_) : residual_;
+  const Matrix x = normed ? Normalize(residual_, TensorRole::kFinalNormVectors, layer_) : residual_;
   for (TensorRole role : {TensorRole::kFinalHidden, TensorRole::kGatheredResidual}) {
     Note(role, residual_);
     Note(role, x);

@@ -26,9 +26,8 @@ void Distribute(Machine& machine, TensorId id, const Values& values) {
   const Tensor& tensor = machine.tensor(id);
   Box whole;
   for (std::size_t i = 0; i < whole.held.size(); ++i) {
-    emulator::Held all(i < tensor.rank
-                           ? static_cast<std::size_t>(machine.placement.TrueSize(tensor.dims[i]))
-                           : 1);
+    emulator::Held all(
+        i < tensor.rank ? static_cast<std::size_t>(machine.placement.TrueSize(tensor.dims[i])) : 1);
     for (std::size_t index = 0; index < all.size(); ++index) {
       all[index] = static_cast<int>(index);
     }
@@ -112,7 +111,7 @@ void KeepSample(Machine& machine) {
 void RunSection(Machine& machine, Section section, int layer) {
   machine.layer = layer;
   const std::vector<std::size_t> last = LastUses(machine.program, section);
-  for (std::size_t i = section.begin; i < section.end; ++i) {
+  for (std::size_t i = section.begin; i < section.end && !machine.fault; ++i) {
     machine.op = i;
     KeepLogits(machine);
     RunOp(machine);
@@ -193,8 +192,8 @@ void Emulator::Pass(const PassInput& input) {
   for (int layer = 0; layer < layers; ++layer) {
     RunSection(m, m.program.layer, layer);
   }
-  m.residual = emulator::Collect(
-      m, FindTensor(m.program, TensorRole::kResidual, Lifetime::kPhase), 0);
+  m.residual =
+      emulator::Collect(m, FindTensor(m.program, TensorRole::kResidual, Lifetime::kPhase), 0);
   RunSection(m, m.program.epilogue, layers);
   m.cached += m.length;
 }

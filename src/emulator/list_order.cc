@@ -80,11 +80,11 @@ class Simulation {
   using Event = std::pair<double, std::size_t>;  // time, message
 
   MessageList& list_;
-  std::vector<int> givers_;                          // by token: messages still to come
-  std::vector<std::vector<std::size_t>> waiting_;    // by token: messages that need it
-  std::vector<std::set<std::size_t>> ready_;         // by link: messages that can go
-  std::vector<bool> busy_;                           // by link
-  std::set<std::size_t> touched_;                    // links that may start something
+  std::vector<int> givers_;                        // by token: messages still to come
+  std::vector<std::vector<std::size_t>> waiting_;  // by token: messages that need it
+  std::vector<std::set<std::size_t>> ready_;       // by link: messages that can go
+  std::vector<bool> busy_;                         // by link
+  std::set<std::size_t> touched_;                  // links that may start something
   std::priority_queue<Event, std::vector<Event>, std::greater<>> done_;
   std::vector<Message> ordered_;
 };

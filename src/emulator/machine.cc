@@ -49,8 +49,8 @@ TrueShape ShapeOf(const Machine& machine, const Tensor& tensor) {
 }
 
 // One copy of a tensor: what the chips with the same coordinates along `axes` hold together.
-void PutTogether(Machine& machine, TensorId id, const std::vector<int>& chips,
-                 std::size_t slot, Values& whole) {
+void PutTogether(Machine& machine, TensorId id, const std::vector<int>& chips, std::size_t slot,
+                 Values& whole) {
   const Tensor& tensor = machine.tensor(id);
   const TrueShape shape = ShapeOf(machine, tensor);
   for (int chip : chips) {
@@ -79,8 +79,7 @@ Machine::Machine(const Model& a_model, const Program& a_program)
   chips = program.mesh.slice().chips();
   shards.resize(program.tensors.size());
   for (std::size_t i = 0; i < program.tensors.size(); ++i) {
-    const auto layers =
-        PerLayer(program.tensors[i]) ? static_cast<std::size_t>(program.layers) : 1;
+    const auto layers = PerLayer(program.tensors[i]) ? static_cast<std::size_t>(program.layers) : 1;
     shards[i].assign(layers, std::vector<Values>(static_cast<std::size_t>(chips)));
   }
   link_bytes.resize(program.ops.size());
@@ -132,10 +131,10 @@ void Overlay(Placement& placement, const Box& to, double* target, const Box& fro
   }
   for (const auto& [to0, from0] : *match[0]) {
     for (const auto& [to1, from1] : *match[1]) {
-      const std::size_t to01 = static_cast<std::size_t>(to0) * to.size(1) +
-                               static_cast<std::size_t>(to1);
-      const std::size_t from01 = static_cast<std::size_t>(from0) * from.size(1) +
-                                 static_cast<std::size_t>(from1);
+      const std::size_t to01 =
+          static_cast<std::size_t>(to0) * to.size(1) + static_cast<std::size_t>(to1);
+      const std::size_t from01 =
+          static_cast<std::size_t>(from0) * from.size(1) + static_cast<std::size_t>(from1);
       for (const auto& [to2, from2] : *match[2]) {
         double* row = target + (to01 * to.size(2) + static_cast<std::size_t>(to2)) * to.size(3);
         const double* other =

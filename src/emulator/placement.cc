@@ -74,8 +74,8 @@ std::vector<int> Placement::TrueIndices(Dim dim) const {
   return indices;
 }
 
-// Attention's batch axes cut each shard of the plain batch further, so each shard has padding of its
-// own.
+// Attention's batch axes cut each shard of the plain batch further, so each shard has padding of
+// its own.
 int Placement::TrueBatch(int position) const {
   const DimInfo& plain = program_.dim(Dim::kBatch);
   const int shards = program_.mesh.IntSize(plain.order.set());
@@ -98,9 +98,9 @@ int Placement::TrueHead(int position) const {
   return offset < real ? position / stored * real + offset : heads;
 }
 
-// With K heads over w shards, shard i serves the query heads of [i/w, (i+1)/w) of the KV heads, so it
-// holds KV heads floor(i K / w) up to ceil((i+1) K / w) exclusive. Shards have as many slots as the
-// neediest; the others repeat their last head.
+// With K heads over w shards, shard i serves the query heads of [i/w, (i+1)/w) of the KV heads, so
+// it holds KV heads floor(i K / w) up to ceil((i+1) K / w) exclusive. Shards have as many slots as
+// the neediest; the others repeat their last head.
 int Placement::TrueKvHead(Dim dim, int slot) const {
   if (model_.multihead()) {
     return slot;

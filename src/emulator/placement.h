@@ -1,8 +1,8 @@
 // Which true indices a chip holds: the meaning of DimInfo and Tensor::sharding.
 //
-// An index of a dim is a number in digits, one for each axis of the dim's order (major to minor) and
-// a remainder. A chip holds the indices whose digits along the cutting axes are its coordinates.
-// Every index stands for a true one (a sequence, a head, a token), or for padding: -1.
+// An index of a dim is a number in digits, one for each axis of the dim's order (major to minor)
+// and a remainder. A chip holds the indices whose digits along the cutting axes are its
+// coordinates. Every index stands for a true one (a sequence, a head, a token), or for padding: -1.
 #pragma once
 
 #include <array>
@@ -43,7 +43,7 @@ class Placement {
   [[nodiscard]] const Held* Intern(Held held);
 
  private:
-  struct Layout {  // one dim
+  struct Layout {                 // one dim
     std::vector<int> true_index;  // of every padded index
     std::vector<int> stride;      // by mesh axis; 0: not in the order
   };

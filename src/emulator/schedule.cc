@@ -92,8 +92,8 @@ class GatherBuilder {
 
  private:
   // Sets the parts' widths so that all links are busy for the same time: with widths w the links of
-  // axis a carry sum over p of w[p] (size(a) - 1) x (sizes of the axes that part p covers before a).
-  // Equal parts where that asks for a negative one.
+  // axis a carry sum over p of w[p] (size(a) - 1) x (sizes of the axes that part p covers before
+  // a). Equal parts where that asks for a negative one.
   void CutParts() {
     const auto n = static_cast<std::int64_t>(parts_);
     Eigen::VectorXd widths = Eigen::VectorXd::Constant(n, 1.0 / parts_);

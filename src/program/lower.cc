@@ -136,6 +136,8 @@ TensorId Lowering::Add(TensorRole role, DataType type, Lifetime lifetime, bool p
   t.lifetime = lifetime;
   t.per_layer = per_layer;
   t.streamed = false;
+  t.first_op = kNoOp;
+  t.last_op = kNoOp;
   t.rank = 0;
   t.partial = partial;
   double elements = 1;
@@ -184,6 +186,14 @@ Op& Lowering::Emit(OpKind kind, Part part) {
 
 void Lowering::AddTerm(Op& op, TensorId lhs, TensorId rhs, TensorId out) {
   op.terms[op.term_count++] = {lhs, rhs, out};
+  const auto index = static_cast<std::uint8_t>(&op - p_.ops.data());
+  for (TensorId id : {lhs, rhs, out}) {
+    if (id != kNoTensor) {
+      Tensor& tensor = p_.tensors[id];
+      tensor.first_op = tensor.first_op == kNoOp ? index : tensor.first_op;
+      tensor.last_op = index;
+    }
+  }
 }
 
 TensorId Lowering::Map(Elementwise function, Part part, TensorId lhs, TensorId rhs, TensorId out) {
@@ -226,6 +236,7 @@ void Lowering::GatherWeights(TensorList& weights, Part part) {
       continue;
     }
     Tensor whole = stored;
+    whole.first_op = whole.last_op = kNoOp;
     whole.role = TensorRole::kGatheredWeights;
     whole.lifetime = Lifetime::kTransient;
     whole.elements = 1;

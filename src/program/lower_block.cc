@@ -277,6 +277,7 @@ void Lowering::FinishKeyValue(Inputs& in) {
     op.axes = AxisOrder(reduce);
     for (TensorId* tensor : {&in.key, &in.value}) {
       Tensor after = p_.tensor(*tensor);
+      after.first_op = after.last_op = kNoOp;
       after.partial = {};
       after.type = work_.activations;
       p_.tensors.push_back(after);

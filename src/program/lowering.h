@@ -76,7 +76,7 @@ class Lowering {
 
   // --- ops --------------------------------------------------------------------------------------
   Op& Emit(OpKind kind, Part part);
-  static void AddTerm(Op& op, TensorId lhs, TensorId rhs, TensorId out);
+  void AddTerm(Op& op, TensorId lhs, TensorId rhs, TensorId out);
   TensorId Map(Elementwise function, Part part, TensorId lhs, TensorId rhs, TensorId out);
 
   // A collective of one term; returns `out`. With no axes nothing is emitted and `lhs` is returned.

@@ -76,6 +76,8 @@ class Reshard {
     tensor.lifetime = Lifetime::kTransient;
     tensor.per_layer = false;
     tensor.streamed = false;
+    tensor.first_op = kNoOp;
+    tensor.last_op = kNoOp;
     tensor.rank = 4;
     tensor.dims = {Dim::kAttentionBatch, Dim::kCacheLength, Dim::kCacheKvHeads, Dim::kHeadDim};
     tensor.sharding = {cut.batch, {}, cut.heads, {}};

@@ -49,8 +49,9 @@ std::string Legend(const CapacityReport& report) {
 
 }  // namespace
 
-std::string CapacityText(const CapacityReport& report) {
-  return HeadingText(Heading(report)) + Legend(report) + "\n" + TableText(CapacityTable(report));
+std::string CapacityText(const CapacityReport& report, std::size_t width) {
+  return Wrap(HeadingText(Heading(report)) + Legend(report), width) + "\n" +
+         FittedText(CapacityTable(report), width);
 }
 
 std::string CapacityMarkdown(const CapacityReport& report) {

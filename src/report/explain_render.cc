@@ -19,27 +19,44 @@ std::string OpTitle(const ExplainedOp& op) {
 
 Seconds NetworkTime(const OpCost& cost) { return cost.network_bandwidth + cost.network_latency; }
 
-Table OpTable(const Explanation& explanation, bool shapes) {
+std::string GroupText(const ExplainedOp& op) {
+  return op.group == 0 ? "-" : fmt::format("{}{}", op.section[0], op.group);
+}
+
+// What the lines of an op hold besides its numbers.
+struct OpColumns {
+  bool part = true;
+  bool shapes = true;
+};
+
+Table OpTable(const Explanation& explanation, OpColumns wanted) {
   Table table;
-  table.columns = {{"#"},       {"op", false}, {"part", false}, {"group", false}, {"FLOPs"},
-                   {"HBM"},     {"sent"},      {"alone"},       {"exposed"},      {"bound", false}};
-  if (shapes) {
+  table.columns = {{"#"}, {"op", false}};
+  if (wanted.part) {
+    table.columns.insert(table.columns.end(), {{"part", false}, {"group", false}});
+  }
+  table.columns.insert(table.columns.end(), {{"FLOPs"},
+                                             {"HBM"},
+                                             {"sent"},
+                                             {"alone"},
+                                             {"exposed"},
+                                             {"bound", false}});
+  if (wanted.shapes) {
     table.columns.push_back({"operands -> results", false});
   }
   int index = 0;
   for (const ExplainedOp& op : explanation.ops) {
-    std::vector<std::string> row = {
-        std::to_string(++index),
-        OpTitle(op),
-        op.part,
-        op.group == 0 ? "-" : fmt::format("{}{}", op.section[0], op.group),
-        OrDash(op.flops > Flops(), Format(op.flops)),
-        OrDash(op.hbm_bytes > Bytes(), FormatDecimal(op.hbm_bytes)),
-        OrDash(op.sent > Bytes(), FormatDecimal(op.sent)),
-        OrDash(op.cost.alone() > Seconds(), Format(op.cost.alone())),
-        OrDash(op.cost.exposed > Seconds(), Format(op.cost.exposed)),
-        op.bound};
-    if (shapes) {
+    std::vector<std::string> row = {std::to_string(++index), OpTitle(op)};
+    if (wanted.part) {
+      row.insert(row.end(), {op.part, GroupText(op)});
+    }
+    row.insert(row.end(), {OrDash(op.flops > Flops(), Format(op.flops)),
+                           OrDash(op.hbm_bytes > Bytes(), FormatDecimal(op.hbm_bytes)),
+                           OrDash(op.sent > Bytes(), FormatDecimal(op.sent)),
+                           OrDash(op.cost.alone() > Seconds(), Format(op.cost.alone())),
+                           OrDash(op.cost.exposed > Seconds(), Format(op.cost.exposed)),
+                           op.bound});
+    if (wanted.shapes) {
       row.push_back(fmt::format("{} -> {}", fmt::join(op.operands, ", "),
                                 fmt::join(op.results, ", ")));
     }
@@ -48,9 +65,12 @@ Table OpTable(const Explanation& explanation, bool shapes) {
   return table;
 }
 
-// Under each op's numbers, its shapes on lines of their own.
-std::string NarrowOps(const Explanation& explanation) {
-  const std::string table = TableText(OpTable(explanation, false), 1);
+// Under each op's numbers, its shapes on lines of their own; its part too where width is short.
+std::string NarrowOps(const Explanation& explanation, std::size_t width) {
+  const Table with_part = OpTable(explanation, {.part = true, .shapes = false});
+  const bool part = TableWidth(with_part, 1) <= width;
+  const std::string table =
+      TableText(part ? with_part : OpTable(explanation, {.part = false, .shapes = false}), 1);
   std::string text;
   std::size_t begin = 0;
   for (std::size_t line = 0; begin < table.size(); ++line) {
@@ -58,6 +78,9 @@ std::string NarrowOps(const Explanation& explanation) {
     text += table.substr(begin, end - begin);
     if (line > 0) {
       const ExplainedOp& op = explanation.ops[line - 1];
+      if (!part) {
+        text += fmt::format("   {}{}\n", op.part, op.group == 0 ? "" : ", group " + GroupText(op));
+      }
       for (const std::string& operand : op.operands) {
         text += fmt::format("      {}\n", operand);
       }
@@ -160,12 +183,12 @@ Json OpJson(const ExplainedOp& op) {
 }  // namespace
 
 std::string ExplainText(const ExplainReport& report, std::size_t width) {
-  std::string text = HeadingText(report.plan);
+  std::string text = Wrap(HeadingText(report.plan), width);
   for (const Explanation& explanation : report.explanations) {
-    const Table table = OpTable(explanation, true);
-    text += "\n" + Title(explanation) + "\n";
-    text += TableWidth(table) <= width ? TableText(table) : NarrowOps(explanation);
-    text += Tail(report, explanation);
+    const Table table = OpTable(explanation, {});
+    text += "\n" + Wrap(Title(explanation) + "\n", width);
+    text += TableWidth(table) <= width ? TableText(table) : NarrowOps(explanation, width);
+    text += Wrap(Tail(report, explanation), width);
   }
   return text;
 }
@@ -175,7 +198,7 @@ std::string ExplainMarkdown(const ExplainReport& report) {
                      HeadingText(report.plan);
   for (const Explanation& explanation : report.explanations) {
     text += "\n## " + Title(explanation) + "\n\n";
-    text += TableMarkdown(OpTable(explanation, true)) + "\n" + Tail(report, explanation);
+    text += TableMarkdown(OpTable(explanation, {})) + "\n" + Tail(report, explanation);
   }
   return text;
 }

@@ -1,5 +1,8 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <iterator>
+
 #include "slicewise/report/plan_report.h"
 #include "slicewise/report/table.h"
 #include "slicewise/units/text.h"
@@ -25,17 +28,13 @@ std::string Lengths(const PlanReport& report, Phase phase) {
                      work.fixed_context ? " (held fixed)" : "");
 }
 
-Table PhaseTable(const PlanReport& report, const PhaseReport& phase, bool words) {
+Table PhaseTable(const PlanReport& report, const PhaseReport& phase) {
   const bool decode = phase.phase == Phase::kDecode;
   const bool intervals =
       !phase.entries.empty() && phase.entries.front().plan.latency_high > Seconds();
   Table table;
-  table.columns = {{"#"}, {"layout", false}};
-  if (words) {
-    table.columns.push_back({"in words", false});
-  }
-  table.columns.push_back({"latency"});
-  if (intervals && words) {
+  table.columns = {{"#"}, {"layout", false}, {"in words", false}, {"latency"}};
+  if (intervals) {
     table.columns.push_back({"80% interval"});
   }
   table.columns.push_back({decode ? "per step" : "per token"});
@@ -46,12 +45,9 @@ Table PhaseTable(const PlanReport& report, const PhaseReport& phase, bool words)
   table.columns.push_back({"GiB/chip"});
   for (const PlanEntry& entry : phase.entries) {
     const Plan& plan = entry.plan;
-    std::vector<std::string> row = {std::to_string(entry.rank), entry.layout};
-    if (words) {
-      row.push_back(entry.description);
-    }
-    row.push_back(Format(plan.latency));
-    if (intervals && words) {
+    std::vector<std::string> row = {std::to_string(entry.rank), entry.layout, entry.description,
+                                    Format(plan.latency)};
+    if (intervals) {
       row.push_back(
           fmt::format("{} - {}", Format(plan.latency_low), Format(plan.latency_high)));
     }
@@ -66,20 +62,26 @@ Table PhaseTable(const PlanReport& report, const PhaseReport& phase, bool words)
   return table;
 }
 
-// The table with each plan's words on a line of their own, for narrow terminals.
-std::string TwoLinePlans(const PlanReport& report, const PhaseReport& phase) {
-  const std::string table = TableText(PhaseTable(report, phase, false), 1);
-  std::string text;
-  std::size_t begin = 0;
-  for (std::size_t line = 0; begin < table.size(); ++line) {
-    const std::size_t end = table.find('\n', begin) + 1;
-    text += table.substr(begin, end - begin);
-    if (line > 0) {
-      text += fmt::format("    {}\n", phase.entries[line - 1].description);
+// Where a plan takes several lines, the first holds its numbers.
+Table NumbersFirst(Table table) {
+  for (const char* title : {"in words", "80% interval"}) {
+    for (std::ptrdiff_t i = 0; i < std::ssize(table.columns); ++i) {
+      if (table.columns[static_cast<std::size_t>(i)].title == title) {
+        const auto to_end = [&](auto& list) {
+          std::rotate(list.begin() + i, list.begin() + i + 1, list.end());
+        };
+        to_end(table.columns);
+        std::for_each(table.rows.begin(), table.rows.end(), to_end);
+        break;
+      }
     }
-    begin = end;
   }
-  return text;
+  return table;
+}
+
+std::string PhaseTableText(const PlanReport& report, const PhaseReport& phase, std::size_t width) {
+  const Table table = PhaseTable(report, phase);
+  return TableWidth(table) <= width ? TableText(table) : FittedText(NumbersFirst(table), width);
 }
 
 std::string RejectedText(const PlanReport& report, const PhaseReport& phase) {
@@ -147,31 +149,30 @@ std::string HeadingText(const PlanReport& report) {
 }
 
 std::string PlanText(const PlanReport& report, std::size_t width) {
-  std::string text = HeadingText(report);
+  std::string text = Wrap(HeadingText(report), width);
   for (const PhaseReport& phase : report.phases) {
-    text += fmt::format("\n{}: {}\n", Name(phase.phase), Lengths(report, phase.phase));
+    text += Wrap(fmt::format("\n{}: {}\n", Name(phase.phase), Lengths(report, phase.phase)), width);
     if (!phase.entries.empty()) {
-      const Table table = PhaseTable(report, phase, true);
-      text += TableWidth(table) <= width ? TableText(table) : TwoLinePlans(report, phase);
+      text += PhaseTableText(report, phase, width);
     }
     if (!phase.why.empty()) {
-      text += fmt::format("#1 against #2: {}\n", phase.why);
+      text += Wrap(fmt::format("#1 against #2: {}\n", phase.why), width);
     }
-    text += PaddingText(phase) + RejectedText(report, phase);
+    text += Wrap(PaddingText(phase) + RejectedText(report, phase), width);
     if (!phase.entries.empty() && !phase.entries.front().inside_range &&
         report.setting.calibration.inside.coverage > 0) {
       text += "note: outside the calibrated range; the interval is wider\n";
     }
   }
   const std::string deployment = DeploymentText(report);
-  return deployment.empty() ? text : text + "\n" + deployment;
+  return deployment.empty() ? text : text + "\n" + Wrap(deployment, width);
 }
 
 std::string PlanMarkdown(const PlanReport& report) {
   std::string text = fmt::format("# {}\n\n", report.setting.model.name) + HeadingText(report);
   for (const PhaseReport& phase : report.phases) {
     text += fmt::format("\n## {}\n\n{}\n\n", Name(phase.phase), Lengths(report, phase.phase));
-    text += TableMarkdown(PhaseTable(report, phase, true)) + "\n";
+    text += TableMarkdown(PhaseTable(report, phase)) + "\n";
     if (!phase.why.empty()) {
       text += fmt::format("#1 against #2: {}. ", phase.why);
     }

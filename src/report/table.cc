@@ -36,6 +36,39 @@ std::string Escape(const std::string& cell) {
   return quoted + "\"";
 }
 
+constexpr std::size_t kGap = 2;
+constexpr std::size_t kIndent = 4;
+
+// The table cut into runs of columns, each of which fits beside its indentation.
+std::vector<Table> SplitColumns(const Table& table, std::size_t width) {
+  const std::vector<std::size_t> widths = Widths(table);
+  std::vector<Table> pieces;
+  std::size_t used = 0;
+  for (std::size_t i = 0; i < widths.size(); ++i) {
+    if (pieces.empty() || used + kGap + widths[i] > width) {
+      used = pieces.empty() ? widths[i] : kIndent + widths[i];
+      pieces.emplace_back().rows.resize(table.rows.size());
+    } else {
+      used += kGap + widths[i];
+    }
+    pieces.back().columns.push_back(table.columns[i]);
+    for (std::size_t row = 0; row < table.rows.size(); ++row) {
+      pieces.back().rows[row].push_back(table.rows[row][i]);
+    }
+  }
+  return pieces;
+}
+
+std::vector<std::string> Lines(std::string_view text) {
+  std::vector<std::string> lines;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    lines.emplace_back(text.substr(0, end));
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+  return lines;
+}
+
 }  // namespace
 
 std::string TableText(const Table& table, std::size_t gap) {
@@ -95,6 +128,48 @@ std::string TableCsv(const Table& table) {
 std::size_t TableWidth(const Table& table, std::size_t gap) {
   const std::vector<std::size_t> widths = Widths(table);
   return std::accumulate(widths.begin(), widths.end(), gap * (widths.size() - 1));
+}
+
+std::string FittedText(const Table& table, std::size_t width) {
+  for (std::size_t gap : {kGap, std::size_t{1}}) {
+    if (TableWidth(table, gap) <= width) {
+      return TableText(table, gap);
+    }
+  }
+  std::vector<std::vector<std::string>> pieces;
+  for (const Table& piece : SplitColumns(table, width)) {
+    pieces.push_back(Lines(TableText(piece, kGap)));
+  }
+  std::string text;
+  for (std::size_t line = 0; line <= table.rows.size(); ++line) {
+    for (std::size_t piece = 0; piece < pieces.size(); ++piece) {
+      if (!pieces[piece][line].empty()) {
+        text += std::string(piece == 0 ? 0 : kIndent, ' ') + pieces[piece][line] + "\n";
+      }
+    }
+  }
+  return text;
+}
+
+std::string Wrap(std::string_view text, std::size_t width) {
+  std::string out;
+  for (std::string line : Lines(text)) {
+    while (line.size() > width) {
+      const std::size_t first = line.find_first_not_of(' ');
+      std::size_t blank = line.rfind(' ', width);
+      if (blank == std::string::npos || blank <= first) {
+        blank = line.find(' ', first);  // a word longer than the line
+      }
+      if (blank == std::string::npos) {
+        break;
+      }
+      out += line.substr(0, line.find_last_not_of(' ', blank) + 1) + "\n";
+      const std::size_t rest = line.find_first_not_of(' ', blank);
+      line = rest == std::string::npos ? "" : std::string(kIndent, ' ') + line.substr(rest);
+    }
+    out += line + "\n";
+  }
+  return out;
 }
 
 }  // namespace slicewise

@@ -92,11 +92,12 @@ Json SummaryJson(const ErrorSummary& summary) {
 
 }  // namespace
 
-std::string ValidationText(const Validation& validation) {
-  return fmt::format("{}\ncalibration {}\n\n", validation.title, validation.calibration) +
-         TableText(RowTable(validation)) + "\n" + TableText(GroupTable(validation)) + "\n" +
-         CoverageText(validation) +
-         (validation.checks.empty() ? "" : "\n" + TableText(CheckTable(validation)));
+std::string ValidationText(const Validation& validation, std::size_t width) {
+  const std::string heading =
+      fmt::format("{}\ncalibration {}\n\n", validation.title, validation.calibration);
+  return Wrap(heading, width) + FittedText(RowTable(validation), width) + "\n" +
+         FittedText(GroupTable(validation), width) + "\n" + Wrap(CoverageText(validation), width) +
+         (validation.checks.empty() ? "" : "\n" + FittedText(CheckTable(validation), width));
 }
 
 std::string ValidationMarkdown(const Validation& validation) {

@@ -46,8 +46,7 @@ std::string SectionName(const Program& program, std::size_t op) {
 
 std::string OpName(const Program& program, std::size_t index) {
   const Op& op = program.ops[index];
-  const std::string_view kind =
-      op.kind == OpKind::kElementwise ? Name(op.function) : Name(op.kind);
+  const std::string_view kind = op.kind == OpKind::kElementwise ? Name(op.function) : Name(op.kind);
   const std::string axes =
       IsCollective(op.kind) ? " over " + program.mesh.Names(op.axes) : std::string();
   return fmt::format("{}: {}{} ({})", SectionName(program, index), kind, axes, Name(op.part));
@@ -56,10 +55,13 @@ std::string OpName(const Program& program, std::size_t index) {
 // One program's run beside the dense model's.
 class Runner {
  public:
-  Runner(const ShrunkRequest& request, const VerifyPrograms& programs,
-         const VerifyOptions& options, const Damage& damage)
-      : request_(request), options_(options), damage_(damage),
-        weights_(RandomWeights(request.model, options.seed)), dense_(request.model, weights_),
+  Runner(const ShrunkRequest& request, const VerifyPrograms& programs, const VerifyOptions& options,
+         const Damage& damage)
+      : request_(request),
+        options_(options),
+        damage_(damage),
+        weights_(RandomWeights(request.model, options.seed)),
+        dense_(request.model, weights_),
         random_(options.seed) {
     for (const Program& program : programs) {
       emulators_.push_back(std::make_unique<Emulator>(request.model, program, weights_));
@@ -116,8 +118,8 @@ class Runner {
         continue;
       }
       const Values values = emulator.Collect(out, layer);
-      const bool known = std::any_of(
-          found->second.begin(), found->second.end(), [&](const Values& expected) {
+      const bool known =
+          std::any_of(found->second.begin(), found->second.end(), [&](const Values& expected) {
             return Difference(values, LastPositions(expected, batch, values.size())) <=
                    kVerifyTolerance;
           });
@@ -160,8 +162,7 @@ class Runner {
     VerifyPass pass{.name = std::move(name)};
     pass.difference = Difference(emulator.residual(), expected.residual);
     if (EndToEnd()) {
-      const Values logits =
-          LastPositions(expected.logits, input.batch, emulator.logits().size());
+      const Values logits = LastPositions(expected.logits, input.batch, emulator.logits().size());
       pass.difference = std::max(pass.difference, Difference(emulator.logits(), logits));
       next_tokens_ = BestTokens(expected.logits, input);
       pass.tokens_agree = emulator.sampled() == next_tokens_;
@@ -319,15 +320,13 @@ VerifyReport VerifyExecution(const ShrunkRequest& request, const VerifyPrograms&
   report.request = request;
   Runner runner(request, executed, options, damage);
   runner.Run(false, report);
-  const bool wrong =
-      report.largest_difference() > kVerifyTolerance ||
-      std::any_of(report.passes.begin(), report.passes.end(),
-                  [](const VerifyPass& pass) { return !pass.tokens_agree; });
+  const bool wrong = report.largest_difference() > kVerifyTolerance ||
+                     std::any_of(report.passes.begin(), report.passes.end(),
+                                 [](const VerifyPass& pass) { return !pass.tokens_agree; });
   if (report.passed() && wrong) {
     VerifyReport located;
     Runner(request, executed, options, damage).Run(true, located);
-    report.failure = located.passed() ? "the numbers differ from a single chip's"
-                                      : located.failure;
+    report.failure = located.passed() ? "the numbers differ from a single chip's" : located.failure;
   }
   for (std::size_t i = 0; i < executed.size(); ++i) {
     CompareTraffic(predicted[i], runner.emulator(i), report);
@@ -350,7 +349,8 @@ VerifyReport Verify(const Model& model, const Slice& slice, const Layout& layout
   report.request = request;
   const std::int64_t batches[] = {request.workload.prefill_batch, request.workload.decode_batch};
   for (std::size_t i = 0; i < (batches[0] == batches[1] ? 1U : 2U); ++i) {
-    // A cache passes from prefill to decode whole: one batch for both, so two runs where they differ.
+    // A cache passes from prefill to decode whole: one batch for both, so two runs where they
+    // differ.
     request.workload.prefill_batch = batches[i];
     request.workload.decode_batch = batches[i];
     const VerifyPrograms programs = LowerForVerify(request, layout, decode, plain);

@@ -20,7 +20,7 @@ inline std::vector<Layout> AllLayouts(const Mesh& mesh) {
     const AxisSet set = AxisSet::Of(axis);
     std::vector<Layout> more;
     for (const Layout& base : layouts) {
-      for (AxisSet Layout::* weights : {&Layout::weights_embed, &Layout::weights_ffn}) {
+      for (AxisSet Layout::*weights : {&Layout::weights_embed, &Layout::weights_ffn}) {
         for (int attention = 0; attention < 3; ++attention) {
           Layout layout = base;
           layout.*weights |= set;
@@ -129,9 +129,12 @@ struct NamedModel {
   Model (*make)();
 };
 inline std::vector<NamedModel> AllModels() {
-  return {{"Multiquery", Multiquery},           {"Grouped", Grouped},
-          {"Multihead", Multihead},             {"ParallelGrouped", ParallelGrouped},
-          {"ParallelMultihead", ParallelMultihead}, {"SerialMultiquery", SerialMultiquery}};
+  return {{"Multiquery", Multiquery},
+          {"Grouped", Grouped},
+          {"Multihead", Multihead},
+          {"ParallelGrouped", ParallelGrouped},
+          {"ParallelMultihead", ParallelMultihead},
+          {"SerialMultiquery", SerialMultiquery}};
 }
 
 // Five sequences: never a multiple of the axes.

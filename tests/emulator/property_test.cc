@@ -1,9 +1,9 @@
 // Random models, slices, workloads and layouts. The seed is printed; set SLICEWISE_SEED to repeat a
 // run or to try another.
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <cstdlib>
+#include <iostream>
 #include <random>
 
 #include "emulator/emulator_test_util.h"
@@ -54,7 +54,8 @@ Model RandomModel(Dice& dice) {
   model.norm_bias = dice.Coin();
   model.norms_per_layer = dice.Between(1, 2);
   model.final_norm = dice.Coin();
-  model.biases = {.attention_qkv = dice.Coin(), .attention_output = dice.Coin(), .ffn = dice.Coin()};
+  model.biases = {
+      .attention_qkv = dice.Coin(), .attention_output = dice.Coin(), .ffn = dice.Coin()};
   model.positions = dice.Of({PositionKind::kLearned, PositionKind::kRotary});
   model.max_positions = 64;
   return model;
@@ -99,7 +100,7 @@ VerifyOptions RandomOptions(Dice& dice, const Layout& prefill, const Mesh& mesh)
 TEST(Property, RandomProgramsAreExact) {
   const char* text = std::getenv("SLICEWISE_SEED");
   const std::uint64_t seed = text == nullptr ? 20230 : std::strtoull(text, nullptr, 10);
-  RecordProperty("seed", std::to_string(seed));
+  std::cout << "SLICEWISE_SEED=" << seed << "\n";
   for (int i = 0; i < kCases; ++i) {
     Dice dice(seed + static_cast<std::uint64_t>(i));
     const Slice slice = RandomSlice(dice);

@@ -147,8 +147,8 @@ TEST(ExchangeLoad, EqualsThePublishedOnes) {
     std::array<int, 3> dims;
     double regular, twisted;
   };
-  for (const Row& row : {Row{{4, 4, 8}, 128, 73.333}, Row{{4, 8, 8}, 256, 184},
-                         Row{{8, 8, 16}, 2048, 1189.333}}) {
+  for (const Row& row :
+       {Row{{4, 4, 8}, 128, 73.333}, Row{{4, 8, 8}, 256, 184}, Row{{8, 8, 16}, 2048, 1189.333}}) {
     const Slice regular = MakeSlice(row.dims, true);
     const Slice twisted = MakeSlice(row.dims, true, true);
     EXPECT_NEAR(ExchangeLoad(regular), row.regular, 1e-3);

@@ -10,8 +10,8 @@ std::size_t Size(std::int64_t n) { return static_cast<std::size_t>(n); }
 }  // namespace
 
 double ReferenceModel::At(TensorRole role, int layer, std::size_t index) const {
-  const auto& map = weights_.shared.count(role) > 0 ? weights_.shared
-                                                    : weights_.layers.at(Size(layer));
+  const auto& map =
+      weights_.shared.count(role) > 0 ? weights_.shared : weights_.layers.at(Size(layer));
   return map.at(role)[static_cast<std::int64_t>(index)];
 }
 
@@ -56,11 +56,11 @@ ReferenceModel::Vector ReferenceModel::Multiply(const Vector& x, TensorRole weig
 ReferenceModel::Vector ReferenceModel::Ffn(const Vector& x, int layer) const {
   const std::size_t width = Size(model_.ffn_dim);
   const bool biased = model_.biases.ffn;
-  Vector hidden = Multiply(x, TensorRole::kFfnInputWeights, width, layer,
-                           TensorRole::kFfnInputBias, biased);
+  Vector hidden =
+      Multiply(x, TensorRole::kFfnInputWeights, width, layer, TensorRole::kFfnInputBias, biased);
   if (model_.gated) {
-    const Vector gate = Multiply(x, TensorRole::kFfnGateWeights, width, layer,
-                                 TensorRole::kFfnGateBias, biased);
+    const Vector gate =
+        Multiply(x, TensorRole::kFfnGateWeights, width, layer, TensorRole::kFfnGateBias, biased);
     for (std::size_t f = 0; f < width; ++f) {
       hidden[f] = hidden[f] / (1 + std::exp(-hidden[f])) * gate[f];  // SwiGLU
     }
@@ -79,10 +79,10 @@ ReferenceModel::Vector ReferenceModel::Attention(const Vector& x, int layer,
   const std::size_t kv_heads = Size(model_.kv_heads);
   const std::size_t width = Size(model_.head_dim);
   const bool biased = model_.biases.attention_qkv;
-  const Vector query = Multiply(x, TensorRole::kQueryWeights, heads * width, layer,
-                                TensorRole::kQueryBias, biased);
-  past.back().keys.push_back(Multiply(x, TensorRole::kKeyWeights, kv_heads * width, layer,
-                                      TensorRole::kKeyBias, biased));
+  const Vector query =
+      Multiply(x, TensorRole::kQueryWeights, heads * width, layer, TensorRole::kQueryBias, biased);
+  past.back().keys.push_back(
+      Multiply(x, TensorRole::kKeyWeights, kv_heads * width, layer, TensorRole::kKeyBias, biased));
   past.back().values.push_back(Multiply(x, TensorRole::kValueWeights, kv_heads * width, layer,
                                         TensorRole::kValueBias, biased));
   Vector attended(heads * width);
@@ -124,8 +124,7 @@ ReferenceModel::Vector ReferenceModel::Position(int token, std::vector<Token>& p
     }
   };
   const TensorRole first = TensorRole::kNormVectors;
-  const TensorRole second =
-      model_.norms_per_layer > 1 ? TensorRole::kSecondNormVectors : first;
+  const TensorRole second = model_.norms_per_layer > 1 ? TensorRole::kSecondNormVectors : first;
   for (int layer = 0; layer < static_cast<int>(model_.layers); ++layer) {
     if (!model_.has_attention()) {
       add(Ffn(Norm(x, first, layer), layer));

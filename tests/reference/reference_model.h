@@ -1,6 +1,6 @@
-// The slow obvious Transformer: one chip, no matrices, a loop for every index. Written independently
-// of src/emulator, whose dense model and emulator it keeps honest; only the weights' container is
-// shared.
+// The slow obvious Transformer: one chip, no matrices, a loop for every index. Written
+// independently of src/emulator, whose dense model and emulator it keeps honest; only the weights'
+// container is shared.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ class ReferenceModel {
 
  private:
   using Vector = std::vector<double>;
-  struct Token {  // one position of one sequence
+  struct Token {                       // one position of one sequence
     std::vector<Vector> keys, values;  // [layer][kv head * head_dim]
   };
 

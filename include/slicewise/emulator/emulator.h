@@ -1,13 +1,12 @@
 // Executes a program on a virtual slice, chip by chip and link by link (docs/emulator.md).
 //
-// Each chip has its own memory of shards, and an op reads only what its chip holds. Collectives move
-// data message by message along emulator/schedule.h; bytes are counted where a link sends, at the
-// width of the tensor's data type, while the values are doubles. Nothing here knows what cost or
-// program/traffic.h predict.
+// Each chip has its own memory of shards, and an op reads only what its chip holds. Collectives
+// move data message by message along emulator/schedule.h; bytes are counted where a link sends, at
+// the width of the tensor's data type, while the values are doubles. Nothing here knows what cost
+// or program/traffic.h predict.
 //
-// A program that does not work (an op reads what its chip does not have, shards that should be equal
-// differ) raises a fault: the first one is kept with its op, the missing values become NaN and the
-// run goes on.
+// A program that does not work (an op reads what its chip does not have, shards that should be
+// equal differ) raises a fault, which names the op and ends the run.
 #pragma once
 
 #include <cstdint>

@@ -28,8 +28,8 @@ struct Message {
   int block = 0;     // gather, scatter: the member whose block it is; exchange: source * K + target
   double begin = 0;  // the range of the block, as fractions of it
   double end = 1;
-  int needs = 0;     // token that must have been given before this can start
-  int gives = 0;     // token given on arrival; more than one message may give it
+  int needs = 0;       // token that must have been given before this can start
+  int gives = 0;       // token given on arrival; more than one message may give it
   bool enters = true;  // leaves its source here (false: forwarded, all-to-all only)
 };
 
@@ -64,8 +64,8 @@ struct LinkTiming {
 // Bytes on the busiest directed link.
 [[nodiscard]] Bytes BusiestLink(const MessageList& list, Bytes block);
 
-// Load of the busiest directed link in an all-to-all over all axes, in messages of one pair, from the
-// shortest walks alone (no message list: for slices of any size).
+// Load of the busiest directed link in an all-to-all over all axes, in messages of one pair, from
+// the shortest walks alone (no message list: for slices of any size).
 [[nodiscard]] double ExchangeLoad(const Slice& slice);
 
 }  // namespace slicewise

@@ -1,8 +1,8 @@
 // A virtual slice: chips joined by directed links along x, y, z, with or without wrap.
 //
 // Chip (x, y, z) has the number (x * Y + y) * Z + z. Every chip has up to six outgoing links, one a
-// direction; link (chip, direction) carries what that chip sends that way. On a twisted torus a wrap
-// along a short axis also shifts the long ones by half their length (facts: the TPU v4 paper,
+// direction; link (chip, direction) carries what that chip sends that way. On a twisted torus a
+// wrap along a short axis also shifts the long ones by half their length (facts: the TPU v4 paper,
 // section 2.8), so there a walk along a short axis does not close after one turn.
 #pragma once
 

@@ -109,6 +109,7 @@ enum class Lifetime : std::uint8_t {
 
 using TensorId = std::uint8_t;
 inline constexpr TensorId kNoTensor = 255;
+inline constexpr std::uint8_t kNoOp = 255;
 inline constexpr std::size_t kMaxTensorRank = 4;
 
 struct Tensor {
@@ -117,6 +118,8 @@ struct Tensor {
   Lifetime lifetime;
   bool per_layer;  // persistent and phase tensors: one for each layer
   bool streamed;   // one side of a looped collective: only two chunks exist at a time
+  std::uint8_t first_op;  // of Program::ops, the first and the last that name the tensor;
+  std::uint8_t last_op;   // kNoOp while none does
   std::uint8_t rank;
   std::array<Dim, kMaxTensorRank> dims;
   std::array<AxisSet, kMaxTensorRank> sharding;  // per dim

@@ -1,6 +1,7 @@
 // The result of `capacity` and its renderings.
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <vector>
@@ -18,7 +19,7 @@ struct CapacityReport {
   std::vector<CapacityRow> rows;
 };
 
-[[nodiscard]] std::string CapacityText(const CapacityReport& report);
+[[nodiscard]] std::string CapacityText(const CapacityReport& report, std::size_t width = 200);
 [[nodiscard]] std::string CapacityMarkdown(const CapacityReport& report);
 [[nodiscard]] std::string CapacityCsv(const CapacityReport& report);
 [[nodiscard]] nlohmann::ordered_json CapacityJson(const CapacityReport& report);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace slicewise {
@@ -22,5 +23,11 @@ struct Table {
 [[nodiscard]] std::string TableCsv(const Table& table);
 // The width of the widest line of TableText.
 [[nodiscard]] std::size_t TableWidth(const Table& table, std::size_t gap = 2);
+
+// TableText within `width` columns: where the columns need more, each row takes several lines, the
+// later ones indented.
+[[nodiscard]] std::string FittedText(const Table& table, std::size_t width);
+// Every line broken at blanks to at most `width` columns; what continues a line is indented.
+[[nodiscard]] std::string Wrap(std::string_view text, std::size_t width);
 
 }  // namespace slicewise

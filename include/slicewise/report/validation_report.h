@@ -1,6 +1,7 @@
 // The results of `validate` and `calibrate`, rendered.
 #pragma once
 
+#include <cstddef>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 
@@ -9,7 +10,7 @@
 
 namespace slicewise {
 
-[[nodiscard]] std::string ValidationText(const Validation& validation);
+[[nodiscard]] std::string ValidationText(const Validation& validation, std::size_t width = 200);
 // docs/validation.md is this rendering of configs/measurements/pope2022.json.
 [[nodiscard]] std::string ValidationMarkdown(const Validation& validation);
 [[nodiscard]] std::string ValidationCsv(const Validation& validation);

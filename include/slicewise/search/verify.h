@@ -35,8 +35,8 @@ struct ShrunkValue {
   std::int64_t to = 0;
 };
 
-// The model and workload that are run in place of the given ones. With N chips (the first multiple of
-// them from 8 on), a dim X of at least N becomes N + X mod N: every axis product divides N, so
+// The model and workload that are run in place of the given ones. With N chips (the first multiple
+// of them from 8 on), a dim X of at least N becomes N + X mod N: every axis product divides N, so
 // whether it divides X and how much padding it takes are kept. Query heads are KV heads times a
 // group, each shrunk so.
 struct ShrunkRequest {
@@ -90,8 +90,8 @@ struct VerifyReport {
   [[nodiscard]] double largest_difference() const;
 };
 
-// Runs prefill and a few decode steps. Throws InputError when the layout is not legal on the slice or
-// the padded heads do not fit it.
+// Runs prefill and a few decode steps. Throws InputError when the layout is not legal on the slice
+// or the padded heads do not fit it.
 [[nodiscard]] VerifyReport Verify(const Model& model, const Slice& slice, const Layout& layout,
                                   const VerifyOptions& options);
 

@@ -1,7 +1,10 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
 #include <iostream>
+#include <string>
 
 #include "slicewise/cli/run.h"
 
@@ -15,6 +18,11 @@ int main(int argc, char** argv) {
   }
   terminal.interactive = isatty(STDERR_FILENO) != 0;
   const int code = slicewise::Run({argv + 1, argv + argc}, std::cout, std::cerr, terminal);
-  std::cout.flush();
+  errno = 0;
+  if (!std::cout.flush()) {
+    std::cerr << "slicewise: cannot write standard output"
+              << (errno != 0 ? std::string(": ") + std::strerror(errno) : "") << "\n";
+    return static_cast<int>(slicewise::ExitCode::kBadInput);
+  }
   return code;
 }

@@ -1,0 +1,76 @@
+// Plans priced per second on one core, and allocations per plan.
+//
+//   build/tests/bench/slicewise_bench
+#include <benchmark/benchmark.h>
+
+#include <cstdlib>
+#include <new>
+
+#include "slicewise/config/calibration_config.h"
+#include "slicewise/config/chip_config.h"
+#include "slicewise/config/model_config.h"
+#include "slicewise/cost/plan.h"
+#include "slicewise/search/enumerate.h"
+#include "slicewise/search/search.h"
+
+namespace {
+std::size_t g_allocations = 0;  // the benchmark's own: counts what the loop under test allocates
+}  // namespace
+
+void* operator new(std::size_t size) {
+  ++g_allocations;
+  if (void* memory = std::malloc(size)) {
+    return memory;
+  }
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+
+namespace slicewise {
+namespace {
+
+Setting PalmSetting() {
+  Setting setting;
+  setting.model = LoadModel("palm-540b").model;
+  setting.chip = LoadChip("tpu-v4");
+  setting.slice = ParseSlice("4x4x4", setting.chip);
+  setting.calibration = LoadCalibration("tpu-v4");
+  setting.workload.decode_batch = 64;
+  setting.workload.weights = DataType::kInt8;
+  return setting;
+}
+
+// One plan: lowered, costed, memory counted.
+void BM_PlansPriced(benchmark::State& state) {
+  Evaluator evaluator(PalmSetting());
+  const std::vector<Layout> layouts =
+      EnumerateLayouts(evaluator.mesh(), LayoutFilter("*/*/*", evaluator.mesh()));
+  const auto phase = static_cast<Phase>(state.range(0));
+  std::size_t next = 0;
+  const std::size_t before = g_allocations;
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(evaluator.Evaluate(layouts[next], phase));
+    next = next + 1 == layouts.size() ? 0 : next + 1;
+  }
+  state.counters["allocations_per_plan"] =
+      static_cast<double>(g_allocations - before) / static_cast<double>(state.iterations());
+  state.counters["plans_per_second"] =
+      benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+}
+BENCHMARK(BM_PlansPriced)->Arg(0)->Arg(1);
+
+// The search behind `plan`, one phase: enumeration, classes, pricing, ranking.
+void BM_SearchPhase(benchmark::State& state) {
+  Evaluator evaluator(PalmSetting());
+  const LayoutFilter filter("*/*/*", evaluator.mesh());
+  for (auto _ : state) {
+    benchmark::DoNotOptimize(SearchPhase(evaluator, filter, Phase::kDecode, Objective::kLatency));
+  }
+}
+BENCHMARK(BM_SearchPhase)->Unit(benchmark::kMicrosecond);
+
+}  // namespace
+}  // namespace slicewise
+
+BENCHMARK_MAIN();
