@@ -20,6 +20,9 @@ std::string_view UnitOf(Violation::Code code) {
   return "";
 }
 
+// Rows and context up to this factor beyond what was measured are the same regime.
+constexpr double kRangeSlack = 2;
+
 bool InsideRange(const Calibration& calibration, const Setting& setting, Phase phase) {
   const Calibration::Range& range = calibration.range;
   const Workload& work = setting.workload;
@@ -28,8 +31,12 @@ bool InsideRange(const Calibration& calibration, const Setting& setting, Phase p
       static_cast<double>(work.batch(phase)) * static_cast<double>(work.query_length(phase));
   const double context = work.mean_attended(phase);
   const auto& types = range.weight_types;
-  return chips >= range.min_chips && chips <= range.max_chips && rows >= range.min_rows &&
-         rows <= range.max_rows && context >= range.min_context && context <= range.max_context &&
+  const auto near = [](double value, double low, double high) {
+    return value * kRangeSlack >= low && value <= high * kRangeSlack;
+  };
+  return chips >= range.min_chips && chips <= range.max_chips &&
+         near(rows, range.min_rows, range.max_rows) &&
+         near(context, range.min_context, range.max_context) &&
          work.activations == DataType::kBf16 && work.kv_cache == DataType::kBf16 &&
          std::find(types.begin(), types.end(), Name(work.weights)) != types.end();
 }

@@ -24,8 +24,7 @@ AxisOrder Prefix(const AxisOrder& order, double ways, const Mesh& mesh) {
 void Lowering::Run() {
   p_.tensors.clear();
   p_.ops.clear();
-  // A default mesh equals that of one chip but has no sizes yet.
-  if (!(p_.mesh == mesh_) || p_.mesh.Size({}) == 0) {
+  if (!(p_.mesh == mesh_)) {
     p_.mesh = mesh_;
   }
   p_.phase = phase_;
@@ -130,7 +129,8 @@ void Lowering::SetKvDim(Dim dim, const AxisOrder& all, AxisSet& axes) {
 
 TensorId Lowering::Add(TensorRole role, DataType type, Lifetime lifetime, bool per_layer,
                        std::initializer_list<Cut> cuts, AxisSet partial) {
-  Tensor t;
+  const auto id = static_cast<TensorId>(p_.tensors.size());
+  Tensor& t = p_.tensors.append();
   t.role = role;
   t.type = type;
   t.lifetime = lifetime;
@@ -138,19 +138,18 @@ TensorId Lowering::Add(TensorRole role, DataType type, Lifetime lifetime, bool p
   t.streamed = false;
   t.first_op = kNoOp;
   t.last_op = kNoOp;
-  t.rank = 0;
+  t.rank = static_cast<std::uint8_t>(cuts.size());
   t.partial = partial;
   double elements = 1;
+  std::size_t i = 0;
   for (const Cut& cut : cuts) {
-    t.dims[t.rank] = cut.dim;
-    t.sharding[t.rank] = cut.axes;
-    ++t.rank;
+    t.dims[i] = cut.dim;
+    t.sharding[i++] = cut.axes;
     elements *= p_.LocalSize(cut.dim, cut.axes);
   }
   t.elements = elements;
   t.stored = elements;
-  p_.tensors.push_back(t);
-  return static_cast<TensorId>(p_.tensors.size() - 1);
+  return id;
 }
 
 TensorId Lowering::LayerWeight(TensorRole role, std::initializer_list<Cut> cuts) {
@@ -174,13 +173,14 @@ void Lowering::KeepResidual() {
 }
 
 Op& Lowering::Emit(OpKind kind, Part part) {
-  Op& op = p_.ops.push_back(Op());
+  Op& op = p_.ops.append();
   op.kind = kind;
   op.function = Elementwise::kNone;
   op.part = part;
   op.schedule = Schedule::kBlocking;
   op.group = 0;
   op.term_count = 0;
+  op.axes = {};
   return op;
 }
 

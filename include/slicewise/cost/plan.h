@@ -86,7 +86,8 @@ class Evaluator {
   PhaseCost cost_;
 };
 
-// Whether a phase of this workload lies within the range the calibration was fitted on.
+// Whether a phase of this workload lies within the range the calibration was fitted on: its chip
+// counts and number formats, and rows per pass and attended tokens within a factor of two.
 [[nodiscard]] bool InsideRange(const Calibration& calibration, const Setting& setting, Phase phase);
 
 }  // namespace slicewise

@@ -54,7 +54,7 @@ struct MeshAxis {
 // AxisSet. Products of sizes are precomputed: they are asked for on the pricing path.
 class Mesh {
  public:
-  Mesh() = default;
+  Mesh() : Mesh(Slice()) {}  // one chip, no axes
   explicit Mesh(const Slice& slice);
 
   [[nodiscard]] int axis_count() const { return axis_count_; }

@@ -33,6 +33,8 @@ class FixedVector {
   // The caller keeps size() below N; lowering's capacities are sized for the largest program, and
   // a test lowers it.
   T& push_back(const T& item) { return *new (storage_ + sizeof(T) * size_++) T(item); }
+  // A new last item whose value the caller sets, member by member.
+  T& append() { return *new (storage_ + sizeof(T) * size_++) T; }
   void erase(std::size_t index) {
     std::memmove(storage_ + sizeof(T) * index, storage_ + sizeof(T) * (index + 1),
                  sizeof(T) * (size_ - index - 1));

@@ -56,9 +56,7 @@ enum class Schedule : std::uint8_t {
 [[nodiscard]] std::string_view Name(Schedule schedule);
 
 struct Term {
-  TensorId lhs = kNoTensor;
-  TensorId rhs = kNoTensor;
-  TensorId out = kNoTensor;
+  TensorId lhs, rhs, out;  // kNoTensor where there is none
 };
 inline constexpr std::size_t kMaxTerms = 7;
 
@@ -103,7 +101,7 @@ struct Program {
   [[nodiscard]] const Tensor& tensor(TensorId id) const { return tensors[id]; }
   // Indices of a dim that one chip holds under a sharding, padding included.
   [[nodiscard]] double LocalSize(Dim d, AxisSet sharding) const {
-    return dim(d).padded / mesh.Size(sharding);
+    return sharding.empty() ? dim(d).padded : dim(d).padded / mesh.Size(sharding);
   }
   // Indices of the tensor's i-th dim that one chip holds.
   [[nodiscard]] double LocalSize(const Tensor& tensor, int i) const {
