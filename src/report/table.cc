@@ -148,7 +148,7 @@ std::string FittedText(const Table& table, std::size_t width) {
       }
     }
   }
-  return text;
+  return Wrap(text, width);
 }
 
 std::string Wrap(std::string_view text, std::size_t width) {

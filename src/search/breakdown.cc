@@ -61,7 +61,8 @@ std::vector<PaddingRow> Padding(const Program& program) {
   for (Dim dim : {Dim::kBatch, Dim::kAttentionBatch, Dim::kEmbed, Dim::kFfn, Dim::kHeads,
                   Dim::kKvHeads, Dim::kCacheKvHeads, Dim::kVocabulary}) {
     const DimInfo& info = program.dim(dim);
-    if (info.padded > info.size && info.size > 0) {
+    const bool unused = dim == Dim::kAttentionBatch && program.dim(Dim::kHeads).size == 0;
+    if (info.padded > info.size && info.size > 0 && !unused) {
       rows.push_back({std::string(Name(dim)), info.size, info.padded});
     }
   }

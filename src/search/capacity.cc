@@ -46,8 +46,8 @@ class CapacitySearch {
     const std::int64_t context = setting_.workload.cached_at_end(Phase::kDecode);
     row.kv_budget = Budget(Memory(layout, batch, context));
     row.kv_heads_per_chip = KvHeads();
-    row.max_context = LargestThatFits(
-        [&](std::int64_t tokens) { return Fits(Memory(layout, batch, tokens)); });
+    row.max_context =
+        LargestThatFits([&](std::int64_t tokens) { return Fits(Memory(layout, batch, tokens)); });
     row.max_batch = LargestThatFits(
         [&](std::int64_t sequences) { return Fits(Memory(layout, sequences, context)); });
     return row;

@@ -28,13 +28,41 @@ double Score(const Plan& plan, Objective objective) {
   return 0;
 }
 
+// How the latest plan's stored heads are ordered over chips: with grouped-query attention, axes
+// that stay in heads come first, so two phases share their weights only when they agree. Axes that
+// do not shard the stored heads matter only before ones that do.
+std::string StoredHeadOrder(const Evaluator& evaluator) {
+  const Program& program = evaluator.program();
+  const Model& model = evaluator.setting().model;
+  if (model.multihead() || model.multiquery() || !model.has_attention()) {
+    return "";
+  }
+  AxisSet stored;
+  AxisSet kv_stored;
+  for (const Tensor& tensor : program.tensors) {
+    if (tensor.role == TensorRole::kQueryWeights) {
+      stored = tensor.ShardingOf(Dim::kHeads);
+    } else if (tensor.role == TensorRole::kKeyWeights) {
+      kv_stored = tensor.ShardingOf(Dim::kKvHeads);
+    }
+  }
+  const AxisOrder& order = program.dim(Dim::kHeads).order;
+  std::string text;
+  std::size_t significant = 0;
+  for (int i = 0; i < order.size(); ++i) {
+    text += program.mesh.name(order[i]);
+    significant = stored.Has(order[i]) ? text.size() : significant;
+  }
+  return text.substr(0, significant) + "/" + program.mesh.Names(kv_stored);
+}
+
 struct BestPair {
   std::optional<Plan> prefill;
   std::optional<Plan> decode;
 };
 
-void Offer(const std::optional<Plan>& plan, std::optional<Plan>& best, const Mesh& mesh) {
-  if (plan && plan->fits() && (!best || Better(*plan, *best, Objective::kLatency, mesh))) {
+void Offer(const Plan& plan, std::optional<Plan>& best, const Mesh& mesh) {
+  if (!best || Better(plan, *best, Objective::kLatency, mesh)) {
     best = plan;
   }
 }
@@ -58,6 +86,17 @@ std::set<std::int64_t> SharedHeadCounts(const Evaluator& evaluator,
   return counts;
 }
 
+// What the filter matches. Without attention the attention part means nothing, and one choice of it
+// stands for all.
+std::vector<Layout> LayoutsToPrice(const Evaluator& evaluator, const LayoutFilter& filter) {
+  std::vector<Layout> layouts = EnumerateLayouts(evaluator.mesh(), filter);
+  if (!evaluator.setting().model.has_attention() && !filter.exact()) {
+    std::erase_if(layouts,
+                  [](const Layout& layout) { return layout.attention_batch != layout.gathered; });
+  }
+  return layouts;
+}
+
 }  // namespace
 
 std::string_view Name(Objective objective) {
@@ -74,8 +113,7 @@ std::string_view Name(Objective objective) {
 
 bool Better(const Plan& a, const Plan& b, Objective objective, const Mesh& mesh) {
   const auto key = [&](const Plan& plan) {
-    return std::tuple(Excess(plan), Score(plan, objective), plan.latency,
-                      plan.memory.total());
+    return std::tuple(Excess(plan), Score(plan, objective), plan.latency, plan.memory.total());
   };
   const auto key_a = key(a);
   const auto key_b = key(b);
@@ -87,7 +125,7 @@ PhasePlans SearchPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase p
   const Mesh& mesh = evaluator.mesh();
   PhasePlans result;
   result.phase = phase;
-  const std::vector<Layout> layouts = EnumerateLayouts(mesh, filter);
+  const std::vector<Layout> layouts = LayoutsToPrice(evaluator, filter);
   result.layouts = layouts.size();
   for (const Layout& layout : ClassRepresentatives(layouts, mesh)) {
     const std::optional<Plan> plan = evaluator.Evaluate(layout, phase);
@@ -97,8 +135,8 @@ PhasePlans SearchPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase p
     }
     ++result.rejected.count;
     ++result.rejected.by_reason[plan ? std::string(Name(plan->violation->code)) : "pad_heads"];
-    if (plan && (!result.rejected.nearest ||
-                 Better(*plan, *result.rejected.nearest, objective, mesh))) {
+    if (plan &&
+        (!result.rejected.nearest || Better(*plan, *result.rejected.nearest, objective, mesh))) {
       result.rejected.nearest = plan;
     }
   }
@@ -109,15 +147,18 @@ PhasePlans SearchPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase p
 
 std::optional<Deployment> SearchDeployment(Evaluator& evaluator, const LayoutFilter& filter) {
   const Mesh& mesh = evaluator.mesh();
-  const std::vector<Layout> layouts =
-      ClassRepresentatives(EnumerateLayouts(mesh, filter), mesh);
+  const std::vector<Layout> layouts = ClassRepresentatives(LayoutsToPrice(evaluator, filter), mesh);
   const std::set<std::int64_t> counts = SharedHeadCounts(evaluator, layouts);
-  std::map<std::tuple<AxisSet, std::int64_t>, BestPair> best;
+  std::map<std::tuple<AxisSet, std::int64_t, std::string>, BestPair> best;
   for (const Layout& layout : layouts) {
     for (std::int64_t count : counts) {
-      BestPair& pair = best[{layout.weights_embed, count}];
-      Offer(evaluator.Evaluate(layout, Phase::kPrefill, count), pair.prefill, mesh);
-      Offer(evaluator.Evaluate(layout, Phase::kDecode, count), pair.decode, mesh);
+      for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
+        const std::optional<Plan> plan = evaluator.Evaluate(layout, phase, count);
+        if (plan && plan->fits()) {
+          BestPair& pair = best[{layout.weights_embed, count, StoredHeadOrder(evaluator)}];
+          Offer(*plan, phase == Phase::kPrefill ? pair.prefill : pair.decode, mesh);
+        }
+      }
     }
   }
   std::optional<Deployment> chosen;

@@ -17,6 +17,11 @@ namespace {
 std::size_t g_allocations = 0;  // the benchmark's own: counts what the loop under test allocates
 }  // namespace
 
+#if defined(__GNUC__) && !defined(__clang__)
+// GCC does not see that the two replacements below belong together.
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 void* operator new(std::size_t size) {
   ++g_allocations;
   if (void* memory = std::malloc(size)) {

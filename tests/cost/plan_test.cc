@@ -91,11 +91,18 @@ TEST(InsideRange, EveryConditionCounts) {
   };
   EXPECT_FALSE(inside([](Setting& s) { s.slice = SliceOf(4, 4, 8); }, Phase::kDecode));
   EXPECT_FALSE(inside([](Setting& s) { s.slice = SliceOf(1, 2, 2); }, Phase::kDecode));
-  EXPECT_FALSE(inside([](Setting& s) { s.workload.prefill_batch = 129; }, Phase::kPrefill));
-  EXPECT_TRUE(inside([](Setting& s) { s.workload.prefill_batch = 129; }, Phase::kDecode));
-  EXPECT_FALSE(inside([](Setting& s) { s.workload.decode_batch = 3; }, Phase::kDecode));
-  EXPECT_FALSE(inside([](Setting& s) { s.workload.context = 2048; }, Phase::kPrefill));
-  EXPECT_FALSE(inside([](Setting& s) { s.workload.input_length = 8; }, Phase::kDecode));
+  // Rows up to twice 4096, and down to half of 4.
+  EXPECT_TRUE(inside([](Setting& s) { s.workload.prefill_batch = 256; }, Phase::kPrefill));
+  EXPECT_FALSE(inside([](Setting& s) { s.workload.prefill_batch = 257; }, Phase::kPrefill));
+  EXPECT_TRUE(inside([](Setting& s) { s.workload.prefill_batch = 257; }, Phase::kDecode));
+  EXPECT_TRUE(inside([](Setting& s) { s.workload.decode_batch = 2; }, Phase::kDecode));
+  EXPECT_FALSE(inside([](Setting& s) { s.workload.decode_batch = 1; }, Phase::kDecode));
+  // Attended tokens up to twice 2048 (prefill: context + 32), and down to half of 20 (decode: input
+  // + 2.5).
+  EXPECT_TRUE(inside([](Setting& s) { s.workload.context = 4064; }, Phase::kPrefill));
+  EXPECT_FALSE(inside([](Setting& s) { s.workload.context = 4065; }, Phase::kPrefill));
+  EXPECT_TRUE(inside([](Setting& s) { s.workload.input_length = 8; }, Phase::kDecode));
+  EXPECT_FALSE(inside([](Setting& s) { s.workload.input_length = 7; }, Phase::kDecode));
   EXPECT_FALSE(inside([](Setting& s) { s.workload.weights = DataType::kInt8; }, Phase::kDecode));
   EXPECT_FALSE(
       inside([](Setting& s) { s.workload.activations = DataType::kInt8; }, Phase::kDecode));

@@ -39,8 +39,8 @@ struct PhasePlans {
 [[nodiscard]] PhasePlans SearchPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
                                      Objective objective);
 
-// A prefill and a decode plan of one slice that share the stored weights: the same weights part and
-// the same count of stored heads.
+// A prefill and a decode plan of one slice that share the stored weights: the same weights part, the
+// same count of stored heads and, with grouped-query attention, the same order of them.
 struct Deployment {
   Plan prefill;
   Plan decode;
@@ -50,9 +50,9 @@ struct Deployment {
   Seconds kv_reshard;  // moving one prefill batch's KV cache from its prefill to its decode layout
 };
 
-// The fastest deployment whose two plans fit, over every weights part and head count; nullopt when
-// there is none. Exact: for each pair of weights part and head count the best of either phase is
-// independent of the other.
+// The fastest deployment whose two plans fit, over every weights part, head count and head order;
+// nullopt when there is none. Exact: once these are fixed, the best of either phase is independent of
+// the other.
 [[nodiscard]] std::optional<Deployment> SearchDeployment(Evaluator& evaluator,
                                                          const LayoutFilter& filter);
 
