@@ -79,7 +79,7 @@ std::string NarrowOps(const Explanation& explanation, std::size_t width) {
     if (line > 0) {
       const ExplainedOp& op = explanation.ops[line - 1];
       if (!part) {
-        text += fmt::format("   {}{}\n", op.part, op.group == 0 ? "" : ", group " + GroupText(op));
+        text += fmt::format("   part {}{}\n", op.part, op.group == 0 ? "" : ", group " + GroupText(op));
       }
       for (const std::string& operand : op.operands) {
         text += fmt::format("      {}\n", operand);
