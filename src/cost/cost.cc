@@ -5,7 +5,7 @@
 namespace slicewise {
 namespace {
 
-constexpr std::size_t kMaxGroups = 8;
+constexpr std::size_t kMaxGroups = 5;  // none, and two for each block of a layer
 
 // One overlap group: an einsum, the loop that gathers its weights, and its loops over activations.
 struct GroupTime {
@@ -14,8 +14,8 @@ struct GroupTime {
   double activations = 0;
 };
 
-// What of each side of a group is exposed. The gathering loop hides behind the einsum, or the einsum
-// behind it; loops over activations hide behind the two together, or the other way round.
+// What of each side of a group is exposed. The gathering loop hides behind the einsum, or the
+// einsum behind it; loops over activations hide behind the two together, or the other way round.
 struct GroupShares {
   double compute = 1;
   double gather = 1;
@@ -44,14 +44,14 @@ auto& Side(const Op& op, Sides& group) {
   return op.schedule == Schedule::kLoopedOneWay ? group.gather : group.activations;
 }
 
-// Adds an op's exposed time to the bounds it belongs to.
-void Attribute(const OpCost& cost, double share, double times, PhaseCost& phase) {
-  const double on_chip = (std::max(cost.compute, cost.hbm) + cost.unhidden).base();
-  const Bound bound = cost.compute >= cost.hbm ? Bound::kCompute : Bound::kHbm;
+// Adds the exposed time of `times` executions of an op, exposed parts counted, to what bounds them.
+void Attribute(const OpCost& cost, double times, PhaseCost& phase) {
+  const Bound on_chip = cost.compute >= cost.hbm ? Bound::kCompute : Bound::kHbm;
   auto& seconds = phase.bound_seconds;
-  seconds[static_cast<std::size_t>(bound)] += SecondsOf(on_chip * share * times);
-  seconds[static_cast<std::size_t>(Bound::kNetwork)] += cost.network_bandwidth * (share * times);
-  seconds[static_cast<std::size_t>(Bound::kLatency)] += cost.network_latency * (share * times);
+  seconds[static_cast<std::size_t>(on_chip)] +=
+      (std::max(cost.compute, cost.hbm) + cost.unhidden) * times;
+  seconds[static_cast<std::size_t>(Bound::kNetwork)] += cost.network_bandwidth * times;
+  seconds[static_cast<std::size_t>(Bound::kLatency)] += cost.network_latency * times;
 }
 
 }  // namespace
@@ -93,22 +93,16 @@ CostModel::CostModel(const Chip& chip, const Mesh& mesh, const Calibration& cali
 
 OpCost CostModel::PriceOp(const Program& program, const Op& op) const {
   OpCost cost;
+  PriceOp(program, op, cost);
+  return cost;
+}
+
+void CostModel::PriceOp(const Program& program, const Op& op, OpCost& cost) const {
+  cost = {};
   switch (op.kind) {
-    case OpKind::kEinsum: {
-      const Tensor& activation = program.tensor(op.terms[0].lhs);
-      const Tensor& weights = program.tensor(op.terms[0].rhs);
-      const bool int8 =
-          weights.type == DataType::kInt8 && activation.type == DataType::kInt8;
-      const bool float32 = program.tensor(op.terms[0].out).type == DataType::kFloat32;
-      const double rows = EinsumRows(program, op);
-      const double slowdown = (1 + half_rows_ / rows) * (float32 ? float32_passes_ : 1);
-      cost.compute =
-          SecondsOf(OpFlops(program, op).base() * seconds_per_flop_[int8 ? 1 : 0] * slowdown);
-      cost.hbm = SecondsOf(StreamedBytes(program, op).base() *
-                           weight_per_byte_[weights.type == DataType::kInt8 ? 1 : 0]);
-      cost.unhidden = std::min(cost.compute, cost.hbm) * stream_exposed_fraction_;
+    case OpKind::kEinsum:
+      PriceEinsum(program, op, cost);
       break;
-    }
     case OpKind::kAttention:
       cost.compute = SecondsOf(OpFlops(program, op).base() * seconds_per_flop_[0]);
       cost.hbm = SecondsOf((StreamedBytes(program, op).base() +
@@ -126,11 +120,24 @@ OpCost CostModel::PriceOp(const Program& program, const Op& op) const {
       const CollectiveTime time = network_.Time(op, traffic);
       cost.network_bandwidth = time.bandwidth;
       cost.network_latency = time.latency;
-      cost.hbm = SecondsOf(Spilled(ReductionBytes(op.kind, traffic).base()) * elementwise_per_byte_);
+      cost.hbm =
+          SecondsOf(Spilled(ReductionBytes(op.kind, traffic).base()) * elementwise_per_byte_);
       break;
     }
   }
-  return cost;
+}
+
+void CostModel::PriceEinsum(const Program& program, const Op& op, OpCost& cost) const {
+  const DataType weights = program.tensor(op.terms[0].rhs).type;
+  const bool int8_weights = weights == DataType::kInt8;
+  const bool int8 = int8_weights && program.tensor(op.terms[0].lhs).type == DataType::kInt8;
+  const bool float32 = program.tensor(op.terms[0].out).type == DataType::kFloat32;
+  const double slowdown =
+      (1 + half_rows_ / EinsumRows(program, op)) * (float32 ? float32_passes_ : 1);
+  cost.compute =
+      SecondsOf(OpFlops(program, op).base() * seconds_per_flop_[int8 ? 1 : 0] * slowdown);
+  cost.hbm = SecondsOf(StreamedBytes(program, op).base() * weight_per_byte_[int8_weights ? 1 : 0]);
+  cost.unhidden = std::min(cost.compute, cost.hbm) * stream_exposed_fraction_;
 }
 
 void CostModel::PriceSection(const Program& program, Section section, double times,
@@ -138,9 +145,9 @@ void CostModel::PriceSection(const Program& program, Section section, double tim
   std::array<GroupTime, kMaxGroups> groups = {};
   for (std::size_t i = section.begin; i < section.end; ++i) {
     const Op& op = program.ops[i];
-    const OpCost& priced = cost.ops.push_back(PriceOp(program, op));
-    double& side = Side(op, groups[op.group]);
-    side += priced.alone().base();
+    OpCost& priced = cost.ops.append();
+    PriceOp(program, op, priced);
+    Side(op, groups[op.group]) += priced.alone().base();
   }
   std::array<GroupShares, kMaxGroups> shares = {};  // group 0 overlaps nothing
   for (std::size_t g = 1; g < kMaxGroups; ++g) {
@@ -148,11 +155,12 @@ void CostModel::PriceSection(const Program& program, Section section, double tim
   }
   double total = 0;
   for (std::size_t i = section.begin; i < section.end; ++i) {
+    OpCost& priced = cost.ops[i];
     const Op& op = program.ops[i];
     const double share = Side(op, shares[op.group]);
-    cost.ops[i].exposed = cost.ops[i].alone() * share;
-    total += cost.ops[i].exposed.base();
-    Attribute(cost.ops[i], share, times, cost);
+    priced.exposed = priced.alone() * share;
+    total += priced.exposed.base();
+    Attribute(priced, share * times, cost);
   }
   cost.step += SecondsOf(total * times);
 }

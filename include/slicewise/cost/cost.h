@@ -2,9 +2,9 @@
 //
 // einsum      max(FLOPs / (peak x efficiency(rows)), weight bytes / (HBM bandwidth x efficiency))
 //             + stream_exposed_fraction x min
-// attention   max(FLOPs / (peak x efficiency), (KV bytes + score bytes) / (HBM bandwidth x efficiency))
-// elementwise bytes / HBM bandwidth x the fraction not fused away; additions of reductions alike
-// Scores and elementwise results count only beyond the chip's on-chip memory.
+// attention   max(FLOPs / (peak x efficiency), (KV bytes + score bytes) / (HBM bandwidth x
+// efficiency)) elementwise bytes / HBM bandwidth x the fraction not fused away; additions of
+// reductions alike Scores and elementwise results count only beyond the chip's on-chip memory.
 // collective  cost/network.h
 // An overlap group (an einsum and the looped collectives it hides) takes
 //   max(compute, network) + exposed fraction x min,
@@ -59,14 +59,18 @@ class CostModel {
 
  private:
   // Bytes of intermediate results that do not stay on the chip.
-  [[nodiscard]] double Spilled(double bytes) const { return bytes > on_chip_ ? bytes - on_chip_ : 0; }
+  [[nodiscard]] double Spilled(double bytes) const {
+    return bytes > on_chip_ ? bytes - on_chip_ : 0;
+  }
+  void PriceOp(const Program& program, const Op& op, OpCost& cost) const;
+  void PriceEinsum(const Program& program, const Op& op, OpCost& cost) const;
   void PriceSection(const Program& program, Section section, double times, PhaseCost& cost) const;
 
   Network network_;
   std::array<double, 2> seconds_per_flop_ = {};  // bf16, int8
   double half_rows_ = 0;
   double float32_passes_ = 1;
-  std::array<double, 2> weight_per_byte_ = {};   // bf16, int8
+  std::array<double, 2> weight_per_byte_ = {};  // bf16, int8
   double cache_per_byte_ = 0;
   double score_bytes_ = 0;
   double on_chip_ = 0;
