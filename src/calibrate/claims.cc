@@ -75,7 +75,10 @@ Check SerialBlock(const Teller& teller) {
   return {"Section 4.3: decode step of a serial block over a parallel one, batch 512",
           "plan of palm-540b and of a copy with block serial: --phase decode --batch 512 --context "
           "2048 --fixed-context --pad-heads 64 --logits all --layout Ex.Fyz/ws/Bxyz",
-          1.14, ratio, 0.05 / 1.14, "ratio"};
+          1.14,
+          ratio,
+          0.05 / 1.14,
+          "ratio"};
 }
 
 void AddLatencies(const Teller& teller, std::vector<Check>& checks) {
@@ -129,14 +132,14 @@ void AddSwitch(const Teller& teller, std::vector<Check>& checks) {
       s.workload.prefill_batch = point.batch;
       s.workload.scope = Scope::kLayers;
     });
-    checks.push_back({fmt::format("Figure 7: weight-gathered over weight-stationary, batch {} ({})",
-                                  point.batch, point.published > 1 ? "stationary wins"
-                                                                   : "gathered wins"),
-                      fmt::format("plan --phase prefill --batch {} --scope layers", point.batch),
-                      point.published,
-                      Teller::Of(setting, kGathered, Phase::kPrefill).latency /
-                          Teller::Of(setting, kStationaryHeads, Phase::kPrefill).latency,
-                      0.15, "ratio"});
+    checks.push_back(
+        {fmt::format("Figure 7: weight-gathered over weight-stationary, batch {} ({})", point.batch,
+                     point.published > 1 ? "stationary wins" : "gathered wins"),
+         fmt::format("plan --phase prefill --batch {} --scope layers", point.batch),
+         point.published,
+         Teller::Of(setting, kGathered, Phase::kPrefill).latency /
+             Teller::Of(setting, kStationaryHeads, Phase::kPrefill).latency,
+         0.15, "ratio"});
   }
 }
 
@@ -147,9 +150,9 @@ void AddDimensions(const Teller& teller, std::vector<Check>& checks) {
     std::int64_t heads_2d, heads_1d;
     double published;
   };
-  for (const Point& point : {Point{{4, 4, 4}, 64, 64, 92.04 / 96.052},
-                             Point{{8, 4, 4}, 128, 128, 73.042 / 93.928},
-                             Point{{4, 8, 8}, 128, 256, 67.378 / 88.854}}) {
+  for (const Point& point :
+       {Point{{4, 4, 4}, 64, 64, 92.04 / 96.052}, Point{{8, 4, 4}, 128, 128, 73.042 / 93.928},
+        Point{{4, 8, 8}, 128, 256, 67.378 / 88.854}}) {
     Setting setting = teller.Decode(512, 2048, DataType::kBf16);
     setting.workload.scope = Scope::kLayers;
     setting.slice.dims = point.dims;
@@ -157,12 +160,12 @@ void AddDimensions(const Teller& teller, std::vector<Check>& checks) {
     const Seconds two = Teller::Of(setting, kStationary, Phase::kDecode).step;
     setting.padded_heads = point.heads_1d;
     const Seconds one = Teller::Of(setting, "Fxyz/ws/Bxyz/Ex", Phase::kDecode).step;
-    checks.push_back({fmt::format("Figure 6: 2D over 1D weight-stationary on {} chips",
-                                  setting.slice.chips()),
-                      fmt::format("plan --slice {} --phase decode --batch 512 --context 2048 "
-                                  "--layout Ex.Fyz/ws/Bxyz, and Fxyz/ws/Bxyz/Ex",
-                                  ToString(setting.slice)),
-                      point.published, two / one, 0.15, "ratio"});
+    checks.push_back(
+        {fmt::format("Figure 6: 2D over 1D weight-stationary on {} chips", setting.slice.chips()),
+         fmt::format("plan --slice {} --phase decode --batch 512 --context 2048 "
+                     "--layout Ex.Fyz/ws/Bxyz, and Fxyz/ws/Bxyz/Ex",
+                     ToString(setting.slice)),
+         point.published, two / one, 0.15, "ratio"});
   }
 }
 
@@ -176,11 +179,11 @@ void AddAttentionShare(const Teller& teller, std::vector<Check>& checks) {
     double share = 0;
     static_cast<void>(Teller::Of(teller.Decode(point.batch, point.context, DataType::kBf16),
                                  kStationary, Phase::kDecode, &share));
-    checks.push_back({fmt::format("Section 4.2: attention's share of a step, batch {}, context {}",
-                                  point.batch, point.context),
-                      fmt::format("explain --phase decode --batch {} --context {}", point.batch,
-                                  point.context),
-                      point.published, share, 0.15, "fraction"});
+    checks.push_back(
+        {fmt::format("Section 4.2: attention's share of a step, batch {}, context {}", point.batch,
+                     point.context),
+         fmt::format("explain --phase decode --batch {} --context {}", point.batch, point.context),
+         point.published, share, 0.15, "fraction"});
   }
 }
 

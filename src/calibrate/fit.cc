@@ -28,7 +28,10 @@ double Predicted(const Measurement& row, const Calibration& calibration) {
 class Problem {
  public:
   Problem(std::span<const Measurement> rows, const Calibration& start)
-      : rows_(rows), parameters_(CalibrationParameters()), start_(start), start_point_(Point(start)) {
+      : rows_(rows),
+        parameters_(CalibrationParameters()),
+        start_(start),
+        start_point_(Point(start)) {
     pull_.resize(size());
     for (Eigen::Index i = 0; i < size(); ++i) {
       const CalibrationParameter& p = parameters_[static_cast<std::size_t>(i)];
@@ -173,10 +176,8 @@ std::vector<FittedParameter> Report(const Problem& problem, const Optimum& best)
   const Eigen::Index n = problem.size();
   MatrixXd normal = jacobian.transpose() * weights.asDiagonal() * jacobian;
   normal.diagonal() += problem.pull().cwiseAbs2();
-  const double freedom =
-      std::max<double>(1, static_cast<double>(best.residuals.size() - n));
-  const double variance =
-      best.residuals.cwiseProduct(weights).dot(best.residuals) / freedom;
+  const double freedom = std::max<double>(1, static_cast<double>(best.residuals.size() - n));
+  const double variance = best.residuals.cwiseProduct(weights).dot(best.residuals) / freedom;
   const MatrixXd covariance = normal.ldlt().solve(MatrixXd::Identity(n, n)) * variance;
   std::vector<FittedParameter> parameters;
   const Calibration at = problem.At(best.point);

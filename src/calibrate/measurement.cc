@@ -18,8 +18,7 @@ Prediction Predict(const Measurement& measurement, const Calibration& calibratio
     prediction.latency_low += plan.latency_low;
     prediction.latency_high += plan.latency_high;
     prediction.fits = prediction.fits && plan.fits();
-    prediction.inside_range =
-        prediction.inside_range && InsideRange(calibration, setting, phase);
+    prediction.inside_range = prediction.inside_range && InsideRange(calibration, setting, phase);
     tokens += setting.workload.tokens(phase);
     const bool rescaled = phase == Phase::kDecode && measurement.decode_layers != 0;
     const double scale = rescaled ? static_cast<double>(measurement.decode_layers) /
@@ -34,8 +33,8 @@ Prediction Predict(const Measurement& measurement, const Calibration& calibratio
     prediction.as_published += plan.latency + (scale - 1) * layers;
   }
   const Seconds chip_seconds = prediction.latency * static_cast<double>(setting.slice.chips());
-  prediction.mfu = FlopsOf(2 * MfuParameters(setting.model) * tokens) /
-                   (setting.chip.peak_bf16 * chip_seconds);
+  prediction.mfu =
+      FlopsOf(2 * MfuParameters(setting.model) * tokens) / (setting.chip.peak_bf16 * chip_seconds);
   return prediction;
 }
 

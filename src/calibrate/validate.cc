@@ -57,8 +57,7 @@ double LeftOutCoverage(const std::vector<const ValidationRow*>& holdout, double 
     const double factor = std::exp(LogResidual(*tested));
     covered += factor >= interval.factor_low && factor <= interval.factor_high ? 1 : 0;
   }
-  return holdout.empty() ? 0
-                         : static_cast<double>(covered) / static_cast<double>(holdout.size());
+  return holdout.empty() ? 0 : static_cast<double>(covered) / static_cast<double>(holdout.size());
 }
 
 void AddCoverage(Validation& validation, double coverage) {
@@ -140,11 +139,12 @@ std::vector<Check> VolumeChecks(const VolumeFigure& figure) {
       for (const Op& op : program.ops) {
         volume += CollectiveTraffic(program, op).volume;
       }
-      checks.push_back({fmt::format("Figure 3, {} tokens, {}", row.tokens, figure.layouts[i]),
-                        fmt::format("explain --model figure-3 --slice 4x4x4 --phase prefill --batch "
-                                    "{} --input-len 1 --network paper --layout {}",
-                                    row.tokens, figure.layouts[i]),
-                        row.gigabytes[i], volume / Gigabytes(1), 5e-6, "GB"});
+      checks.push_back(
+          {fmt::format("Figure 3, {} tokens, {}", row.tokens, figure.layouts[i]),
+           fmt::format("explain --model figure-3 --slice 4x4x4 --phase prefill --batch "
+                       "{} --input-len 1 --network paper --layout {}",
+                       row.tokens, figure.layouts[i]),
+           row.gigabytes[i], volume / Gigabytes(1), 5e-6, "GB"});
     }
   }
   return checks;

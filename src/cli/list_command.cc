@@ -29,16 +29,16 @@ struct Listing {
 
 Listing ListModels() {
   Listing listing = {"models", {}};
-  listing.table.columns = {{"name", false}, {"parameters"}, {"layers"},   {"embed_dim"},
-                           {"ffn_dim"},     {"heads"},      {"kv_heads"}, {"head_dim"},
-                           {"block", false}};
+  listing.table.columns = {{"name", false}, {"parameters"}, {"layers"},
+                           {"embed_dim"},   {"ffn_dim"},    {"heads"},
+                           {"kv_heads"},    {"head_dim"},   {"block", false}};
   for (const std::string& name : PresetNames("models")) {
     const Model m = LoadModel(name).model;
     const std::string block = m.parallel() ? "parallel" : "serial";
-    listing.table.rows.push_back(
-        {name, FormatCount(Parameters(m)), std::to_string(m.layers), std::to_string(m.embed_dim),
-         std::to_string(m.ffn_dim), std::to_string(m.query_heads), std::to_string(m.kv_heads),
-         std::to_string(m.head_dim), block});
+    listing.table.rows.push_back({name, FormatCount(Parameters(m)), std::to_string(m.layers),
+                                  std::to_string(m.embed_dim), std::to_string(m.ffn_dim),
+                                  std::to_string(m.query_heads), std::to_string(m.kv_heads),
+                                  std::to_string(m.head_dim), block});
     listing.rows.push_back({{"name", name},
                             {"parameters", Parameters(m)},
                             {"layers", m.layers},
@@ -97,7 +97,7 @@ Listing ListCalibrations() {
 
 Listing ListSlices(const Chip& chip, int max_chips) {
   Listing listing = {"slices", {}};
-  listing.table.columns = {{"slice", false}, {"chips"},         {"accelerator", false},
+  listing.table.columns = {{"slice", false}, {"chips"},        {"accelerator", false},
                            {"hosts"},        {"wraps", false}, {"twistable", false}};
   for (const Slice& slice : LegalSlices(chip, max_chips)) {
     const auto hosts = (slice.chips() + chip.chips_per_host - 1) / chip.chips_per_host;
@@ -185,7 +185,7 @@ std::string Render(const std::vector<Listing>& listings, OutputFormat format, st
     }
     text += listings.size() > 1 ? listing.noun + ":\n" : "";
     text += format == OutputFormat::kMarkdown ? "\n" + TableMarkdown(listing.table)
-                                        : ListingText(listing, width);
+                                              : ListingText(listing, width);
   }
   return text;
 }

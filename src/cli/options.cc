@@ -63,8 +63,8 @@ std::vector<Phase> ResolvePhases(const CommonOptions& o, const Workload& work,
       return;
     }
     if (o.phase || phases.size() == 1) {
-      throw InputError(fmt::format("{}: found 0, but {} needs at least 1 token", option,
-                                   Name(phase)));
+      throw InputError(
+          fmt::format("{}: found 0, but {} needs at least 1 token", option, Name(phase)));
     }
     phases.erase(at);
     notes.push_back(fmt::format("{} is 0: {} is not planned", option, Name(phase)));

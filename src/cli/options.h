@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "slicewise/report/plan_report.h"
 #include "slicewise/cost/plan.h"
+#include "slicewise/report/plan_report.h"
 
 namespace slicewise::cli {
 

@@ -26,14 +26,15 @@ void PrintInfeasible(const PlanReport& report, std::ostream& err) {
     }
     if (!phase.entries.empty()) {
       const PlanEntry& entry = phase.entries.front();  // named by --layout
-      err << fmt::format("slicewise: {}: {} does not fit: it needs {:.1f} GiB per chip and has {:.1f} GiB\n",
-                         Name(phase.phase), entry.layout,
-                         entry.plan.violation->needed / Gibibytes(1).base(),
-                         entry.plan.violation->available / Gibibytes(1).base());
+      err << fmt::format(
+          "slicewise: {}: {} does not fit: it needs {:.1f} GiB per chip and has {:.1f} GiB\n",
+          Name(phase.phase), entry.layout, entry.plan.violation->needed / Gibibytes(1).base(),
+          entry.plan.violation->available / Gibibytes(1).base());
     } else if (phase.rejected.nearest) {
       const Violation& violation = *phase.rejected.nearest->violation;
       err << fmt::format(
-          "slicewise: {}: no layout fits; the nearest, {}, needs {:.1f} GiB per chip and has {:.1f} "
+          "slicewise: {}: no layout fits; the nearest, {}, needs {:.1f} GiB per chip and has "
+          "{:.1f} "
           "GiB\n",
           Name(phase.phase), phase.nearest_layout, violation.needed / Gibibytes(1).base(),
           violation.available / Gibibytes(1).base());
@@ -87,16 +88,15 @@ CLI::App* AddPlanLike(CLI::App& root, const char* name, const char* help, Common
 
 Command AddPlan(CLI::App& root) {
   auto options = std::make_shared<CommonOptions>();
-  CLI::App* app =
-      AddPlanLike(root, "plan", "Rank the layouts of a model on a slice.", *options);
+  CLI::App* app = AddPlanLike(root, "plan", "Rank the layouts of a model on a slice.", *options);
   app->footer(
       "Example: slicewise plan --model palm-540b --slice 4x4x4 --decode-batch 64 --weights int8");
   return {app, [options](Streams streams) {
             const OutputFormat format = ResolveFormat(*options);
             const Request request = Resolve(*options);
             const PlanReport report =
-                MakePlanReport(request.setting, request.provenance, request.phases,
-                               request.layout, request.objective, request.top);
+                MakePlanReport(request.setting, request.provenance, request.phases, request.layout,
+                               request.objective, request.top);
             PrintNotes(request.provenance, streams.err);
             const std::size_t width = ResultWidth(options->output, streams.terminal);
             WriteResult(RenderPlan(report, format, width), options->output, streams.out);
@@ -110,9 +110,9 @@ Command AddPlan(CLI::App& root) {
 
 Command AddExplain(CLI::App& root) {
   auto options = std::make_shared<CommonOptions>();
-  CLI::App* app = AddPlanLike(
-      root, "explain", "Show the layer program of the best (or a named) layout, op by op.",
-      *options);
+  CLI::App* app =
+      AddPlanLike(root, "explain",
+                  "Show the layer program of the best (or a named) layout, op by op.", *options);
   app->footer(
       "Example: slicewise explain --model palm-540b --slice 4x4x4 --phase decode --batch 64 "
       "--layout Ex.Fyz/ws/Bxyz");

@@ -32,9 +32,10 @@ std::optional<double> ParseLimit(const std::string& option,
   const char* end_of_text = text->data() + text->size();
   const auto [end, error] = std::from_chars(text->data(), end_of_text, value);
   const std::string_view rest(end, static_cast<std::size_t>(end_of_text - end));
-  if (error != std::errc() || !(value > 0) || !std::isfinite(value) || (!rest.empty() && rest != "%")) {
-    throw InputError(fmt::format("{}: found '{}', expected a positive error such as 4% or 0.04",
-                                 option, *text));
+  if (error != std::errc() || !(value > 0) || !std::isfinite(value) ||
+      (!rest.empty() && rest != "%")) {
+    throw InputError(
+        fmt::format("{}: found '{}', expected a positive error such as 4% or 0.04", option, *text));
   }
   return rest == "%" ? value / 100 : value;
 }
@@ -54,8 +55,7 @@ std::string Render(const Validation& validation, OutputFormat format, std::size_
 }
 
 // The summary over all rows against one limit.
-bool Within(const char* what, double found, const std::optional<double>& limit,
-            std::ostream& err) {
+bool Within(const char* what, double found, const std::optional<double>& limit, std::ostream& err) {
   if (!limit || found <= *limit) {
     return true;
   }
@@ -68,11 +68,10 @@ ExitCode RunValidate(const ValidateOptions& options, Streams streams) {
   const OutputFormat format = ResolveFormat(options.common);
   const auto max_median = ParseLimit("--max-median-error", options.max_median);
   const auto max_p90 = ParseLimit("--max-p90-error", options.max_p90);
-  const Calibration calibration =
-      LoadCalibration(options.common.calibration.value_or("tpu-v4"));
+  const Calibration calibration = LoadCalibration(options.common.calibration.value_or("tpu-v4"));
   const NetworkKind network =
-      options.common.network && ParseChoice("--network", *options.common.network,
-                                            {"torus", "paper"}) == 1
+      options.common.network &&
+              ParseChoice("--network", *options.common.network, {"torus", "paper"}) == 1
           ? NetworkKind::kPaper
           : NetworkKind::kTorus;
   std::vector<std::string> files = options.files;
@@ -84,8 +83,7 @@ ExitCode RunValidate(const ValidateOptions& options, Streams streams) {
   bool within = true;
   for (const std::string& path : files) {
     const MeasurementFile file = LoadMeasurements(path);
-    const Validation validation =
-        Validate(file, LoadPublishedExtras(path), calibration, network);
+    const Validation validation = Validate(file, LoadPublishedExtras(path), calibration, network);
     text += Render(validation, format, width);
     const ErrorSummary& all = validation.groups.back();
     within = Within("median", all.median, max_median, streams.err) && within;
@@ -119,8 +117,7 @@ ExitCode RunCalibrate(const CalibrateOptions& options, Streams streams) {
       streams.err << fmt::format("\riteration {}, loss {:.6f}", iteration, loss) << std::flush;
     }
   };
-  const FitResult result =
-      Fit(rows, start, options.name.empty() ? chip : options.name, progress);
+  const FitResult result = Fit(rows, start, options.name.empty() ? chip : options.name, progress);
   if (streams.terminal.interactive) {
     streams.err << "\n";
   }
@@ -134,8 +131,8 @@ ExitCode RunCalibrate(const CalibrateOptions& options, Streams streams) {
 
 Command AddValidate(CLI::App& root) {
   auto options = std::make_shared<ValidateOptions>();
-  CLI::App* app = root.add_subcommand(
-      "validate", "Compare predictions with published or own measurements.");
+  CLI::App* app =
+      root.add_subcommand("validate", "Compare predictions with published or own measurements.");
   app->add_option("files", options->files,
                   "measurement files or presets (default pope2022, the paper's)");
   app->add_option("--calibration", options->common.calibration,

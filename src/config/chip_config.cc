@@ -120,8 +120,9 @@ Chip ReadChip(JsonReader& root) {
   chip.price_per_chip_hour = ReadPrice(root, "price_per_chip_hour");
   root.Skip("sources");
   root.Finish();
-  CheckSources(root, {"peak_bf16", "peak_int8", "hbm_nominal", "hbm_usable", "hbm_bandwidth", "on_chip_memory",
-                      "link_bandwidth", "paper_bandwidth", "small_shapes", "price_per_chip_hour"});
+  CheckSources(root, {"peak_bf16", "peak_int8", "hbm_nominal", "hbm_usable", "hbm_bandwidth",
+                      "on_chip_memory", "link_bandwidth", "paper_bandwidth", "small_shapes",
+                      "price_per_chip_hour"});
   return chip;
 }
 

@@ -34,9 +34,8 @@ void ReadWorkload(JsonReader& row, Measurement& out) {
   work.weights = type("weights");
   work.activations = type("activations");
   work.kv_cache = type("kv_cache");
-  work.logits = row.Has("logits") && row.Choice("logits", {"last", "all"}) == "all"
-                    ? Logits::kAll
-                    : Logits::kLast;
+  work.logits = row.Has("logits") && row.Choice("logits", {"last", "all"}) == "all" ? Logits::kAll
+                                                                                    : Logits::kLast;
   work.scope = row.Has("scope") && row.Choice("scope", {"end-to-end", "layers"}) == "layers"
                    ? Scope::kLayers
                    : Scope::kEndToEnd;
@@ -80,8 +79,8 @@ void ReadLayout(JsonReader& row, Cache& cache, Measurement& out) {
   at("layout", [&] { out.layout = ParseLayout(out.layout_text, mesh); });
   if (out.setting.model.has_attention() &&
       StoredHeads(out.setting.model, out.layout, mesh, out.setting.padded_heads) == 0) {
-    row.Fail("padded_heads", fmt::format("{} heads do not fit layout {}",
-                                         out.setting.padded_heads, out.layout_text));
+    row.Fail("padded_heads", fmt::format("{} heads do not fit layout {}", out.setting.padded_heads,
+                                         out.layout_text));
   }
 }
 
@@ -162,8 +161,8 @@ PublishedExtras LoadPublishedExtras(const std::string& name_or_path) {
     figure.setting.slice = ParseSlice(reader.Text("slice"), figure.setting.chip);
     figure.layouts = reader.Texts("layouts");
     for (JsonReader row : reader.Objects("rows")) {
-      figure.rows.push_back({row.Positive("tokens"),
-                             row.json().at("volume_gigabytes").get<std::vector<double>>()});
+      figure.rows.push_back(
+          {row.Positive("tokens"), row.json().at("volume_gigabytes").get<std::vector<double>>()});
     }
     extras.figure3 = std::move(figure);
   }

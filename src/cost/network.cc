@@ -1,7 +1,7 @@
 #include "slicewise/cost/network.h"
 
-#include <cmath>
 #include <algorithm>
+#include <cmath>
 #include <queue>
 #include <vector>
 

@@ -29,19 +29,16 @@ std::string SummaryText(const ErrorSummary& summary) {
   if (summary.rows == 0) {
     return fmt::format("{}: no rows\n", summary.group);
   }
-  return fmt::format("{}: {} rows, median {:.1f}%, 90th percentile {:.1f}%, bias {:+.1f}%, worst "
-                     "{:+.1f}% ({})\n",
-                     summary.group, summary.rows, 100 * summary.median, 100 * summary.p90,
-                     100 * summary.bias, 100 * summary.worst, summary.worst_id);
+  return fmt::format(
+      "{}: {} rows, median {:.1f}%, 90th percentile {:.1f}%, bias {:+.1f}%, worst "
+      "{:+.1f}% ({})\n",
+      summary.group, summary.rows, 100 * summary.median, 100 * summary.p90, 100 * summary.bias,
+      100 * summary.worst, summary.worst_id);
 }
 
 Json ErrorJson(const ErrorSummary& summary) {
-  return {{"rows", summary.rows},
-          {"median", summary.median},
-          {"p90", summary.p90},
-          {"bias", summary.bias},
-          {"worst", summary.worst},
-          {"worst_id", summary.worst_id}};
+  return {{"rows", summary.rows}, {"median", summary.median}, {"p90", summary.p90},
+          {"bias", summary.bias}, {"worst", summary.worst},   {"worst_id", summary.worst_id}};
 }
 
 Json IntervalJson(const Calibration::Interval& interval) {
@@ -54,14 +51,14 @@ Json IntervalJson(const Calibration::Interval& interval) {
 
 std::string FitText(const FitResult& result) {
   Table table;
-  table.columns = {{"parameter", false}, {"value"}, {"std. error"}, {"start"},
+  table.columns = {{"parameter", false}, {"value"},        {"std. error"}, {"start"},
                    {"unit", false},      {"status", false}};
   for (const FittedParameter& parameter : result.parameters) {
-    table.rows.push_back({parameter.name, fmt::format("{:.4g}", parameter.value),
-                          parameter.determined ? fmt::format("{:.2g}", parameter.standard_error)
-                                               : "-",
-                          fmt::format("{:.4g}", parameter.start),
-                          std::string(Row(parameter.name).unit), Status(parameter)});
+    table.rows.push_back(
+        {parameter.name, fmt::format("{:.4g}", parameter.value),
+         parameter.determined ? fmt::format("{:.2g}", parameter.standard_error) : "-",
+         fmt::format("{:.4g}", parameter.start), std::string(Row(parameter.name).unit),
+         Status(parameter)});
   }
   return TableText(table) + fmt::format("\n{} iterations\n", result.iterations) +
          SummaryText(result.fit) + SummaryText(result.holdout);
@@ -94,9 +91,9 @@ Json CalibrationJson(const FitResult& result, const std::vector<std::string>& fi
                         {"outside", IntervalJson(calibration.outside)}};
   }
   const Calibration::Range& range = calibration.range;
-  out["range"] = {{"min_chips", range.min_chips},     {"max_chips", range.max_chips},
-                  {"min_rows", range.min_rows},       {"max_rows", range.max_rows},
-                  {"min_context", range.min_context}, {"max_context", range.max_context},
+  out["range"] = {{"min_chips", range.min_chips},      {"max_chips", range.max_chips},
+                  {"min_rows", range.min_rows},        {"max_rows", range.max_rows},
+                  {"min_context", range.min_context},  {"max_context", range.max_context},
                   {"weight_types", range.weight_types}};
   return out;
 }

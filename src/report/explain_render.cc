@@ -35,12 +35,8 @@ Table OpTable(const Explanation& explanation, OpColumns wanted) {
   if (wanted.part) {
     table.columns.insert(table.columns.end(), {{"part", false}, {"group", false}});
   }
-  table.columns.insert(table.columns.end(), {{"FLOPs"},
-                                             {"HBM"},
-                                             {"sent"},
-                                             {"alone"},
-                                             {"exposed"},
-                                             {"bound", false}});
+  table.columns.insert(table.columns.end(),
+                       {{"FLOPs"}, {"HBM"}, {"sent"}, {"alone"}, {"exposed"}, {"bound", false}});
   if (wanted.shapes) {
     table.columns.push_back({"operands -> results", false});
   }
@@ -54,11 +50,10 @@ Table OpTable(const Explanation& explanation, OpColumns wanted) {
                            OrDash(op.hbm_bytes > Bytes(), FormatDecimal(op.hbm_bytes)),
                            OrDash(op.sent > Bytes(), FormatDecimal(op.sent)),
                            OrDash(op.cost.alone() > Seconds(), Format(op.cost.alone())),
-                           OrDash(op.cost.exposed > Seconds(), Format(op.cost.exposed)),
-                           op.bound});
+                           OrDash(op.cost.exposed > Seconds(), Format(op.cost.exposed)), op.bound});
     if (wanted.shapes) {
-      row.push_back(fmt::format("{} -> {}", fmt::join(op.operands, ", "),
-                                fmt::join(op.results, ", ")));
+      row.push_back(
+          fmt::format("{} -> {}", fmt::join(op.operands, ", "), fmt::join(op.results, ", ")));
     }
     table.rows.push_back(row);
   }
@@ -79,7 +74,8 @@ std::string NarrowOps(const Explanation& explanation, std::size_t width) {
     if (line > 0) {
       const ExplainedOp& op = explanation.ops[line - 1];
       if (!part) {
-        text += fmt::format("   part {}{}\n", op.part, op.group == 0 ? "" : ", group " + GroupText(op));
+        text +=
+            fmt::format("   part {}{}\n", op.part, op.group == 0 ? "" : ", group " + GroupText(op));
       }
       for (const std::string& operand : op.operands) {
         text += fmt::format("      {}\n", operand);
@@ -150,10 +146,8 @@ Json OpJson(const ExplainedOp& op) {
   };
   Json schedule;
   if (!op.schedule.empty()) {
-    schedule = {{"kind", op.schedule},
-                {"links", op.links},
-                {"steps", op.steps},
-                {"buffers", op.buffers}};
+    schedule = {
+        {"kind", op.schedule}, {"links", op.links}, {"steps", op.steps}, {"buffers", op.buffers}};
   }
   return {{"section", op.section},
           {"times", op.times},
@@ -194,8 +188,8 @@ std::string ExplainText(const ExplainReport& report, std::size_t width) {
 }
 
 std::string ExplainMarkdown(const ExplainReport& report) {
-  std::string text = fmt::format("# {}\n\n", report.plan.setting.model.name) +
-                     HeadingText(report.plan);
+  std::string text =
+      fmt::format("# {}\n\n", report.plan.setting.model.name) + HeadingText(report.plan);
   for (const Explanation& explanation : report.explanations) {
     text += "\n## " + Title(explanation) + "\n\n";
     text += TableMarkdown(OpTable(explanation, {})) + "\n" + Tail(report, explanation);
@@ -206,21 +200,21 @@ std::string ExplainMarkdown(const ExplainReport& report) {
 std::string ExplainCsv(const ExplainReport& report) {
   Table table;
   for (const char* title :
-       {"phase", "layout", "section", "times", "kind", "function", "part", "axes", "group",
-        "flops", "hbm_bytes", "volume_bytes", "sent_bytes", "compute_seconds", "hbm_seconds",
+       {"phase", "layout", "section", "times", "kind", "function", "part", "axes", "group", "flops",
+        "hbm_bytes", "volume_bytes", "sent_bytes", "compute_seconds", "hbm_seconds",
         "network_seconds", "exposed_seconds", "bound"}) {
     table.columns.push_back({title});
   }
   for (const Explanation& explanation : report.explanations) {
     for (const ExplainedOp& op : explanation.ops) {
-      table.rows.push_back(
-          {std::string(Name(explanation.entry.plan.phase)), explanation.entry.layout, op.section,
-           FormatExact(op.times), op.kind, op.function, op.part, op.axes,
-           std::to_string(op.group), FormatExact(op.flops.base()),
-           FormatExact(op.hbm_bytes.base()), FormatExact(op.volume.base()),
-           FormatExact(op.sent.base()), FormatExact(op.cost.compute.base()),
-           FormatExact(op.cost.hbm.base()), FormatExact(NetworkTime(op.cost).base()),
-           FormatExact(op.cost.exposed.base()), op.bound});
+      table.rows.push_back({std::string(Name(explanation.entry.plan.phase)),
+                            explanation.entry.layout, op.section, FormatExact(op.times), op.kind,
+                            op.function, op.part, op.axes, std::to_string(op.group),
+                            FormatExact(op.flops.base()), FormatExact(op.hbm_bytes.base()),
+                            FormatExact(op.volume.base()), FormatExact(op.sent.base()),
+                            FormatExact(op.cost.compute.base()), FormatExact(op.cost.hbm.base()),
+                            FormatExact(NetworkTime(op.cost).base()),
+                            FormatExact(op.cost.exposed.base()), op.bound});
     }
   }
   return TableCsv(table);

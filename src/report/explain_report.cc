@@ -42,8 +42,9 @@ std::string MovesText(const Program& program, const Op& op) {
   for (std::size_t i = 0; i < op.term_count; ++i) {
     for (int axis : TermAxes(program, op, op.terms[i])) {
       const AxisMove move = MoveOf(program, op.terms[i], axis);
-      const std::string from =
-          move.from_partial ? "partial" : move.has_from ? std::string(Letter(move.from)) : "none";
+      const std::string from = move.from_partial ? "partial"
+                               : move.has_from   ? std::string(Letter(move.from))
+                                                 : "none";
       const std::string to = move.has_to ? std::string(Letter(move.to)) : "all";
       AddUnique(moves, fmt::format("{}: {} to {}", program.mesh.name(axis), from, to));
     }
@@ -118,8 +119,8 @@ ExplainedOp ExplainOp(const Evaluator& evaluator, std::size_t index) {
     out.contracted = ContractedText(program, op);
   }
   out.flops = OpFlops(program, op);
-  out.hbm_bytes = op.kind == OpKind::kElementwise ? ElementwiseBytes(program, op)
-                                                  : StreamedBytes(program, op);
+  out.hbm_bytes =
+      op.kind == OpKind::kElementwise ? ElementwiseBytes(program, op) : StreamedBytes(program, op);
   out.bound = BoundOf(out.cost);
   return out;
 }

@@ -92,12 +92,10 @@ Json DeploymentJson(const Deployment& deployment, const Mesh& mesh) {
 
 Json RequestJson(const PlanReport& report) {
   const Setting& s = report.setting;
-  Json request = {{"model", s.model.name},
-                  {"chip", s.chip.name},
-                  {"slice", ToString(s.slice)},
-                  {"accelerator_type", AcceleratorType(s.slice, s.chip)},
-                  {"chips", s.slice.chips()},
-                  {"tensor_cores", s.slice.chips() * s.chip.cores_per_chip}};
+  Json request = {
+      {"model", s.model.name},      {"chip", s.chip.name},
+      {"slice", ToString(s.slice)}, {"accelerator_type", AcceleratorType(s.slice, s.chip)},
+      {"chips", s.slice.chips()},   {"tensor_cores", s.slice.chips() * s.chip.cores_per_chip}};
   request.update(WorkloadJson(report));
   request["padded_heads"] = s.padded_heads == 0 ? Json() : Json(s.padded_heads);
   request["layout"] = report.layout_filter;
@@ -109,12 +107,8 @@ Json RequestJson(const PlanReport& report) {
 
 Json ProvenanceJson(const PlanReport& report) {
   const Provenance& p = report.provenance;
-  return {{"tool", "slicewise"},
-          {"version", p.tool_version},
-          {"model", p.model_source},
-          {"chip", p.chip_source},
-          {"calibration", p.calibration_source},
-          {"notes", p.notes}};
+  return {{"tool", "slicewise"},   {"version", p.tool_version},           {"model", p.model_source},
+          {"chip", p.chip_source}, {"calibration", p.calibration_source}, {"notes", p.notes}};
 }
 
 Json PlanEntryJson(const PlanEntry& entry, const Chip& chip) {

@@ -9,8 +9,7 @@ namespace {
 
 PlanEntry MakeEntry(Evaluator& evaluator, const Plan& plan, int rank) {
   // Priced afresh: the search keeps plans, not breakdowns.
-  const std::optional<Plan> again =
-      evaluator.Evaluate(plan.layout, plan.phase, plan.stored_heads);
+  const std::optional<Plan> again = evaluator.Evaluate(plan.layout, plan.phase, plan.stored_heads);
   PlanEntry entry;
   entry.rank = rank;
   entry.plan = *again;

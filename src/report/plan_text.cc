@@ -48,8 +48,7 @@ Table PhaseTable(const PlanReport& report, const PhaseReport& phase) {
     std::vector<std::string> row = {std::to_string(entry.rank), entry.layout, entry.description,
                                     Format(plan.latency)};
     if (intervals) {
-      row.push_back(
-          fmt::format("{} - {}", Format(plan.latency_low), Format(plan.latency_high)));
+      row.push_back(fmt::format("{} - {}", Format(plan.latency_low), Format(plan.latency_high)));
     }
     const double tokens = static_cast<double>(report.setting.workload.query_length(plan.phase));
     row.push_back(Format(decode ? plan.step : plan.latency / tokens));
@@ -92,8 +91,9 @@ std::string RejectedText(const PlanReport& report, const PhaseReport& phase) {
   text += fmt::format("; {} rejected (", phase.rejected.count);
   std::string separator;
   for (const auto& [reason, count] : phase.rejected.by_reason) {
-    text += fmt::format("{}{} {}", separator, reason == "memory" ? "do not fit in memory:" :
-                        "heads cannot be padded so:", count);
+    text += fmt::format(
+        "{}{} {}", separator,
+        reason == "memory" ? "do not fit in memory:" : "heads cannot be padded so:", count);
     separator = ", ";
   }
   text += ")\n";
@@ -201,8 +201,7 @@ std::string PlanCsv(const PlanReport& report) {
                             interval ? FormatExact(plan.latency_high.base()) : "",
                             FormatExact(plan.step.base()), FormatExact(plan.tokens_per_second),
                             FormatExact(plan.mfu), FormatExact(plan.chip_seconds_per_token.base()),
-                            std::string(Name(plan.bound)),
-                            FormatExact(plan.memory.total().base()),
+                            std::string(Name(plan.bound)), FormatExact(plan.memory.total().base()),
                             FormatExact(report.setting.chip.hbm_usable.base())});
     }
   }

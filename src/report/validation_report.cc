@@ -17,7 +17,7 @@ std::string Percent(double fraction) { return fmt::format("{:.1f}%", 100 * fract
 
 Table GroupTable(const Validation& validation) {
   Table table;
-  table.columns = {{"group", false}, {"rows"}, {"median"}, {"p90"},
+  table.columns = {{"group", false}, {"rows"},  {"median"},          {"p90"},
                    {"bias"},         {"worst"}, {"worst row", false}};
   const auto add = [&](const ErrorSummary& group) {
     table.rows.push_back({group.group, std::to_string(group.rows), Percent(group.median),
@@ -35,9 +35,9 @@ Table GroupTable(const Validation& validation) {
 
 Table RowTable(const Validation& validation) {
   Table table;
-  table.columns = {{"row", false},  {"split", false}, {"published"}, {"predicted"}, {"error"},
-                   {"undone"},      {"MFU pub."},     {"MFU pred."}, {"fits", false},
-                   {"layout", false}};
+  table.columns = {{"row", false},  {"split", false}, {"published"}, {"predicted"},
+                   {"error"},       {"undone"},       {"MFU pub."},  {"MFU pred."},
+                   {"fits", false}, {"layout", false}};
   for (const ValidationRow& row : validation.rows) {
     const Measurement& m = *row.measurement;
     table.rows.push_back({m.id, std::string(Name(m.split)), Format(m.latency),
@@ -52,8 +52,12 @@ Table RowTable(const Validation& validation) {
 // Figure 3's 56 values are one line each in JSON and CSV, one summary line for people.
 Table CheckTable(const Validation& validation) {
   Table table;
-  table.columns = {{"published claim", false}, {"published"}, {"predicted"}, {"error"},
-                   {"within"},                 {"holds", false}};
+  table.columns = {{"published claim", false},
+                   {"published"},
+                   {"predicted"},
+                   {"error"},
+                   {"within"},
+                   {"holds", false}};
   std::size_t exact = 0;
   std::size_t volumes = 0;
   for (const Check& check : validation.checks) {
@@ -68,9 +72,10 @@ Table CheckTable(const Validation& validation) {
                           check.holds() ? "yes" : "no"});
   }
   if (volumes > 0) {
-    table.rows.insert(table.rows.begin(),
-                      {fmt::format("Figure 3: communication volume, {} values", volumes), "", "",
-                       fmt::format("{} equal", exact), "6 digits", exact == volumes ? "yes" : "no"});
+    table.rows.insert(
+        table.rows.begin(),
+        {fmt::format("Figure 3: communication volume, {} values", volumes), "", "",
+         fmt::format("{} equal", exact), "6 digits", exact == volumes ? "yes" : "no"});
   }
   return table;
 }
@@ -85,8 +90,8 @@ std::string CoverageText(const Validation& validation) {
 }
 
 Json SummaryJson(const ErrorSummary& summary) {
-  return {{"group", summary.group}, {"rows", summary.rows}, {"median_error", summary.median},
-          {"p90_error", summary.p90}, {"bias", summary.bias}, {"worst_error", summary.worst},
+  return {{"group", summary.group},      {"rows", summary.rows}, {"median_error", summary.median},
+          {"p90_error", summary.p90},    {"bias", summary.bias}, {"worst_error", summary.worst},
           {"worst_id", summary.worst_id}};
 }
 
@@ -107,8 +112,7 @@ std::string ValidationMarkdown(const Validation& validation) {
       "model's layers; the error there is against the prediction as scaled, and *undone* is the "
       "error without the scaling. Rows are priced whether or not the full-depth model fits.\n\n",
       validation.title, validation.calibration);
-  text += "## Errors\n\n" + TableMarkdown(GroupTable(validation)) + "\n" +
-          CoverageText(validation);
+  text += "## Errors\n\n" + TableMarkdown(GroupTable(validation)) + "\n" + CoverageText(validation);
   if (!validation.checks.empty()) {
     text += "\n## Figure 3, Table 1 and the text\n\n" + TableMarkdown(CheckTable(validation));
     text += "\nHow to ask for each:\n\n";
@@ -134,8 +138,7 @@ std::string ValidationCsv(const Validation& validation) {
                           FormatExact(m.latency.base()),
                           FormatExact(row.prediction.as_published.base()), FormatExact(row.error),
                           FormatExact(row.plain_error), m.mfu ? FormatExact(*m.mfu) : "",
-                          FormatExact(row.prediction.mfu),
-                          row.prediction.fits ? "true" : "false",
+                          FormatExact(row.prediction.mfu), row.prediction.fits ? "true" : "false",
                           FormatExact(row.prediction.latency_low.base()),
                           FormatExact(row.prediction.latency_high.base()), "seconds"});
   }
@@ -152,22 +155,21 @@ Json ValidationJson(const Validation& validation) {
   for (const ValidationRow& row : validation.rows) {
     const Measurement& m = *row.measurement;
     const bool interval = row.prediction.latency_high > Seconds();
-    rows.push_back({{"id", m.id},
-                    {"source", m.source},
-                    {"split", Name(m.split)},
-                    {"layout", m.layout_text},
-                    {"published_latency_seconds", m.latency.base()},
-                    {"predicted_latency_seconds", row.prediction.as_published.base()},
-                    {"latency_low_seconds",
-                     interval ? Json(row.prediction.latency_low.base()) : Json()},
-                    {"latency_high_seconds",
-                     interval ? Json(row.prediction.latency_high.base()) : Json()},
-                    {"error", row.error},
-                    {"unscaled_error", row.plain_error},
-                    {"published_mfu", m.mfu ? Json(*m.mfu) : Json()},
-                    {"predicted_mfu", row.prediction.mfu},
-                    {"fits", row.prediction.fits},
-                    {"inside_calibrated_range", row.prediction.inside_range}});
+    rows.push_back(
+        {{"id", m.id},
+         {"source", m.source},
+         {"split", Name(m.split)},
+         {"layout", m.layout_text},
+         {"published_latency_seconds", m.latency.base()},
+         {"predicted_latency_seconds", row.prediction.as_published.base()},
+         {"latency_low_seconds", interval ? Json(row.prediction.latency_low.base()) : Json()},
+         {"latency_high_seconds", interval ? Json(row.prediction.latency_high.base()) : Json()},
+         {"error", row.error},
+         {"unscaled_error", row.plain_error},
+         {"published_mfu", m.mfu ? Json(*m.mfu) : Json()},
+         {"predicted_mfu", row.prediction.mfu},
+         {"fits", row.prediction.fits},
+         {"inside_calibrated_range", row.prediction.inside_range}});
   }
   Json groups = Json::array();
   for (const ErrorSummary& group : validation.groups) {
@@ -175,10 +177,14 @@ Json ValidationJson(const Validation& validation) {
   }
   Json checks = Json::array();
   for (const Check& check : validation.checks) {
-    checks.push_back({{"name", check.name}, {"request", check.request},
-                      {"published", check.published}, {"predicted", check.predicted},
-                      {"unit", check.unit}, {"error", check.error()},
-                      {"tolerance", check.tolerance}, {"holds", check.holds()}});
+    checks.push_back({{"name", check.name},
+                      {"request", check.request},
+                      {"published", check.published},
+                      {"predicted", check.predicted},
+                      {"unit", check.unit},
+                      {"error", check.error()},
+                      {"tolerance", check.tolerance},
+                      {"holds", check.holds()}});
   }
   return {{"schema", "slicewise-validation/1"},
           {"title", validation.title},

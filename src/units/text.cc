@@ -19,8 +19,11 @@ struct Unit {
 };
 
 constexpr std::array<Unit, 4> kTimeUnits = {{{"s", 1}, {"ms", 1e-3}, {"us", 1e-6}, {"ns", 1e-9}}};
-constexpr std::array<Unit, 5> kBinaryUnits = {
-    {{"TiB", 1099511627776.0}, {"GiB", 1073741824.0}, {"MiB", 1048576.0}, {"KiB", 1024.0}, {"B", 1}}};
+constexpr std::array<Unit, 5> kBinaryUnits = {{{"TiB", 1099511627776.0},
+                                               {"GiB", 1073741824.0},
+                                               {"MiB", 1048576.0},
+                                               {"KiB", 1024.0},
+                                               {"B", 1}}};
 constexpr std::array<Unit, 5> kDecimalUnits = {
     {{"TB", 1e12}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}};
 constexpr std::array<Unit, 6> kFlopsUnits = {{{"EFLOP", 1e18},

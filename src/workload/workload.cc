@@ -4,9 +4,7 @@ namespace slicewise {
 
 std::string_view Name(Phase phase) { return phase == Phase::kPrefill ? "prefill" : "decode"; }
 std::string_view Name(Logits logits) { return logits == Logits::kLast ? "last" : "all"; }
-std::string_view Name(Scope scope) {
-  return scope == Scope::kEndToEnd ? "end-to-end" : "layers";
-}
+std::string_view Name(Scope scope) { return scope == Scope::kEndToEnd ? "end-to-end" : "layers"; }
 
 double Workload::mean_attended(Phase phase) const {
   const double start = static_cast<double>(context + input_length);

@@ -77,7 +77,7 @@ const FittedParameter& Find(const FitResult& result, std::string_view name) {
 
 struct Moved {
   const char* name;
-  double Calibration::* member;
+  double Calibration::*member;
   double truth;
 };
 
@@ -93,8 +93,8 @@ INSTANTIATE_TEST_SUITE_P(
                     Moved{"axis_concurrency", &Calibration::axis_concurrency, 0.1}),
     [](const auto& param) { return param.param.name; });
 
-// One parameter of the truth lies away from its prior; the fit finds it there, to a tenth of the way,
-// and predicts every row within 1 %.
+// One parameter of the truth lies away from its prior; the fit finds it there, to a tenth of the
+// way, and predicts every row within 1 %.
 TEST_P(RecoversParameter, FromSyntheticMeasurements) {
   const Moved& moved = GetParam();
   Calibration truth = PriorCalibration();
@@ -133,7 +133,8 @@ TEST(Fit, NamesWhatTheDataDoNotDetermine) {
   Calibration truth = PriorCalibration();
   truth.matmul_efficiency = 0.7;
   const FitResult result = FitTo(MadeBy(truth, Rows(false)));
-  for (const char* name : {"int8_weight_bandwidth", "gather_bandwidth", "gather_exposed_fraction"}) {
+  for (const char* name :
+       {"int8_weight_bandwidth", "gather_bandwidth", "gather_exposed_fraction"}) {
     const FittedParameter& parameter = Find(result, name);
     EXPECT_FALSE(parameter.determined) << name;
     EXPECT_EQ(parameter.standard_error, 0) << name;
@@ -249,8 +250,8 @@ TEST(Fit, HoldoutIsOnlyLookedAt) {
   EXPECT_EQ(range, without.calibration.range);
   EXPECT_EQ(range.min_chips, 8);
   EXPECT_EQ(range.max_chips, 128);
-  EXPECT_EQ(range.min_rows, 4);            // decode at batch 4
-  EXPECT_EQ(range.max_rows, 512 * 512);    // prefill of 512 tokens
+  EXPECT_EQ(range.min_rows, 4);             // decode at batch 4
+  EXPECT_EQ(range.max_rows, 512 * 512);     // prefill of 512 tokens
   EXPECT_EQ(range.min_context, 128 + 4.5);  // decode from 128, 8 steps; prefill has 256
   EXPECT_EQ(range.max_context, 1024 + 4.5);
   EXPECT_EQ(range.weight_types, (std::vector<std::string>{"bf16"}));
@@ -286,8 +287,7 @@ TEST(Fit, ValuesHaveFiveDigits) {
 }
 
 TEST(Summarize, MedianP90BiasAndWorst) {
-  const ErrorSummary s =
-      Summarize("group", {{"a", 0.1}, {"b", -0.2}, {"c", 0.05}, {"d", 0.0}});
+  const ErrorSummary s = Summarize("group", {{"a", 0.1}, {"b", -0.2}, {"c", 0.05}, {"d", 0.0}});
   EXPECT_EQ(s.group, "group");
   EXPECT_EQ(s.rows, 4U);
   EXPECT_DOUBLE_EQ(s.median, 0.075);  // of 0, 0.05, 0.1, 0.2

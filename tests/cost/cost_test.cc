@@ -69,8 +69,8 @@ TEST_F(SingleOp, Int8WeightsAreHalfTheBytesAndBf16Matmuls) {
   work_.weights = DataType::kInt8;
   EXPECT_DOUBLE_EQ(FirstEinsum(calibration).compute.base(), 4);
   EXPECT_DOUBLE_EQ(FirstEinsum(calibration).hbm.base(), 10);  // 50 / (10 x 0.5)
-  // With int8 activations too the matmul runs at the int8 peak. The residual stays bf16; what a norm
-  // makes of it is int8.
+  // With int8 activations too the matmul runs at the int8 peak. The residual stays bf16; what a
+  // norm makes of it is int8.
   work_.activations = DataType::kInt8;
   EXPECT_DOUBLE_EQ(FirstEinsum(calibration).compute.base(), 4);
   model_.norm = NormKind::kRms;
@@ -121,8 +121,8 @@ TEST(OverlapGroup, TakesTheLongerAndTheExposedPartOfTheShorter) {
   Workload work;
   work.prefill_batch = 256;
   work.input_length = 8;
-  for (const char* layout : {"Ex.Fyz/ws/Hxyz", "Ex.Fyz/wg-yz/Byz.Hx", "Fxyz/ws/Hxyz/Ex",
-                             "Ex.Fyz/wg-xyz/Bxyz"}) {
+  for (const char* layout :
+       {"Ex.Fyz/ws/Hxyz", "Ex.Fyz/wg-yz/Byz.Hx", "Fxyz/ws/Hxyz/Ex", "Ex.Fyz/wg-xyz/Bxyz"}) {
     for (const auto& [gather_exposed, exposed] :
          {std::pair(0.0, 0.0), std::pair(0.3, 0.6), std::pair(1.0, 1.0)}) {
       SCOPED_TRACE(testing::Message() << layout << " " << gather_exposed << " " << exposed);
@@ -143,17 +143,16 @@ TEST(OverlapGroup, TakesTheLongerAndTheExposedPartOfTheShorter) {
         for (std::size_t i = 0; i < program.ops.size(); ++i) {
           const Op& op = program.ops[i];
           if (op.group == group) {
-            (!IsCollective(op.kind)                       ? compute
+            (!IsCollective(op.kind)                   ? compute
              : op.schedule == Schedule::kLoopedOneWay ? gather
-                                                          : loops) += cost.ops[i].alone().base();
+                                                      : loops) += cost.ops[i].alone().base();
           }
         }
         if (group == 0) {  // nothing overlaps
           expected += compute + gather + loops;
           continue;
         }
-        const double inner =
-            std::max(compute, gather) + gather_exposed * std::min(compute, gather);
+        const double inner = std::max(compute, gather) + gather_exposed * std::min(compute, gather);
         expected += std::max(inner, loops) + exposed * std::min(inner, loops);
       }
       EXPECT_NEAR(cost.step.base() / expected, 1, 1e-12);
@@ -165,8 +164,8 @@ TEST(OverlapGroup, TakesTheLongerAndTheExposedPartOfTheShorter) {
 TEST(Logits, TakeFloat32Passes) {
   const Mesh mesh = MeshOf(4, 4, 4);
   const Model model = MultiqueryModel();
-  const Program program = Lowered(model, SmallWorkload(), Phase::kDecode,
-                                  ParseLayout("Ex.Fyz/ws/Bxyz", mesh), mesh);
+  const Program program =
+      Lowered(model, SmallWorkload(), Phase::kDecode, ParseLayout("Ex.Fyz/ws/Bxyz", mesh), mesh);
   const auto unembed = [&](double passes) {
     Calibration calibration;
     calibration.float32_passes = passes;

@@ -40,8 +40,8 @@ double PeakByInspection(const Program& program) {
           before = before || (used && i <= now);
           after = after || (used && i >= now);
         }
-        alive += tensor.lifetime == Lifetime::kTransient && before && after ? StoredBytes(tensor)
-                                                                           : 0;
+        alive +=
+            tensor.lifetime == Lifetime::kTransient && before && after ? StoredBytes(tensor) : 0;
       }
       peak = std::max(peak, alive);
     }

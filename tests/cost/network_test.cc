@@ -38,8 +38,7 @@ AxisSet Axes(const Mesh& mesh, std::string_view names) {
 }
 
 CollectiveTime TimeOf(const Mesh& mesh, OpKind kind, std::string_view axes, double volume,
-                      const Calibration& calibration,
-                      Schedule schedule = Schedule::kBlocking,
+                      const Calibration& calibration, Schedule schedule = Schedule::kBlocking,
                       NetworkKind network = NetworkKind::kTorus) {
   const AxisSet set = Axes(mesh, axes);
   return Network(TestChip(), mesh, calibration, network)
@@ -81,8 +80,8 @@ TEST(ScalingBook, TinyAllGatherIsLatencyBound) {
   EXPECT_LT(time.bandwidth, time.latency);
 }
 
-// Pop quiz 2, with v4's links: without wraparound on an axis of 4, 3 hops of a quarter each over one
-// link: 33,554,432 x 3/4 / 4.5e10 = 559 us, and three hops.
+// Pop quiz 2, with v4's links: without wraparound on an axis of 4, 3 hops of a quarter each over
+// one link: 33,554,432 x 3/4 / 4.5e10 = 559 us, and three hops.
 TEST(ScalingBook, UnwrappedAxisHasHalfTheBandwidthAndAllTheHops) {
   const double volume = 2.0 * 2048 * 8192;
   const CollectiveTime open =
@@ -101,8 +100,7 @@ TEST(ScalingBook, AllToAllIsAQuarterOfAnAllGather) {
     const Mesh mesh = MeshOf(k, 4, 4);
     const double whole = 1e8;
     const Calibration roofline;
-    const Seconds time =
-        TimeOf(mesh, OpKind::kAllToAll, "x", whole / k, roofline).bandwidth;
+    const Seconds time = TimeOf(mesh, OpKind::kAllToAll, "x", whole / k, roofline).bandwidth;
     EXPECT_NEAR(time / SecondsOf(whole / (4 * 9e10)), 1, 1e-9) << k;
   }
   // N-D: T = V max(A, B, C) / (4 N W) with V held by all N together.
@@ -121,11 +119,11 @@ TEST(AllToAllLoad, TablesOfTheFacts) {
     const Mesh mesh(slice);
     return AllToAllLoad(mesh, mesh.all());
   };
-  EXPECT_DOUBLE_EQ(load(4, 4, 4), 32);      // 64 x 4 / 8
-  EXPECT_DOUBLE_EQ(load(4, 4, 8), 128);     // 128 x 8 / 8
-  EXPECT_DOUBLE_EQ(load(4, 8, 8), 256);     // 256 x 8 / 8
-  EXPECT_DOUBLE_EQ(load(8, 8, 8), 512);     // 512 x 8 / 8
-  EXPECT_DOUBLE_EQ(load(8, 8, 16), 2048);   // 1024 x 16 / 8
+  EXPECT_DOUBLE_EQ(load(4, 4, 4), 32);              // 64 x 4 / 8
+  EXPECT_DOUBLE_EQ(load(4, 4, 8), 128);             // 128 x 8 / 8
+  EXPECT_DOUBLE_EQ(load(4, 8, 8), 256);             // 256 x 8 / 8
+  EXPECT_DOUBLE_EQ(load(8, 8, 8), 512);             // 512 x 8 / 8
+  EXPECT_DOUBLE_EQ(load(8, 8, 16), 2048);           // 1024 x 16 / 8
   EXPECT_NEAR(load(4, 4, 8, true), 73.3, 0.05);     // 128 x 3.438 / 6
   EXPECT_DOUBLE_EQ(load(4, 8, 8, true), 184);       // 256 x 4.3125 / 6
   EXPECT_NEAR(load(8, 8, 16, true), 1189.3, 0.05);  // 1024 x 6.969 / 6
@@ -179,11 +177,11 @@ TEST(PaperNetwork, IsVolumeOver270Gigabytes) {
     }
   }
   // All-to-all: local bytes (K-1)/K.
-  EXPECT_DOUBLE_EQ(TimeOf(mesh, OpKind::kAllToAll, "yz", 27e9, rough, Schedule::kBlocking,
-                          NetworkKind::kPaper)
-                           .bandwidth /
-                       SecondsOf(1),
-                   0.1 * 15 / 16);
+  EXPECT_DOUBLE_EQ(
+      TimeOf(mesh, OpKind::kAllToAll, "yz", 27e9, rough, Schedule::kBlocking, NetworkKind::kPaper)
+              .bandwidth /
+          SecondsOf(1),
+      0.1 * 15 / 16);
 }
 
 TEST(Network, NothingSentTakesNoTime) {

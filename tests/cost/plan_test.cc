@@ -24,7 +24,8 @@ TEST(Plan, DerivedFiguresFollowTheirDefinitions) {
   EXPECT_DOUBLE_EQ(prefill.mfu, 2 * 1e9 * (128 * 32) / (64 * 275e12 * prefill.latency.base()));
 }
 
-// Pricing and feasibility are independent: what does not fit is priced the same and says by how much.
+// Pricing and feasibility are independent: what does not fit is priced the same and says by how
+// much.
 TEST(Plan, ViolationCarriesTheNumbers) {
   Setting setting =
       SettingOf(MultiqueryModel(), SliceOf(4, 4, 4), SmallWorkload(), RoughCalibration());

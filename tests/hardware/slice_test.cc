@@ -37,13 +37,13 @@ TEST(ParseSlice, AcceleratorTypes) {
     const char* shape;
     int chips;
   };
-  for (const Row& row : {Row{"v4-8", "1x2x2", 4}, Row{"v4-16", "2x2x2", 8},
-                         Row{"v4-32", "2x2x4", 16}, Row{"v4-64", "2x4x4", 32},
-                         Row{"v4-128", "4x4x4", 64}, Row{"v4-256", "4x4x8", 128},
-                         Row{"v4-384", "4x4x12", 192}, Row{"v4-512", "4x8x8", 256},
-                         Row{"v4-1024", "8x8x8", 512}, Row{"v4-1536", "8x8x12", 768},
-                         Row{"v4-2048", "8x8x16", 1024}, Row{"v4-4096", "8x16x16", 2048},
-                         Row{"v4-6144", "12x16x16", 3072}, Row{"v4-8192", "16x16x16", 4096}}) {
+  for (const Row& row :
+       {Row{"v4-8", "1x2x2", 4}, Row{"v4-16", "2x2x2", 8}, Row{"v4-32", "2x2x4", 16},
+        Row{"v4-64", "2x4x4", 32}, Row{"v4-128", "4x4x4", 64}, Row{"v4-256", "4x4x8", 128},
+        Row{"v4-384", "4x4x12", 192}, Row{"v4-512", "4x8x8", 256}, Row{"v4-1024", "8x8x8", 512},
+        Row{"v4-1536", "8x8x12", 768}, Row{"v4-2048", "8x8x16", 1024},
+        Row{"v4-4096", "8x16x16", 2048}, Row{"v4-6144", "12x16x16", 3072},
+        Row{"v4-8192", "16x16x16", 4096}}) {
     const Slice slice = Parse(row.type);
     EXPECT_EQ(ToString(slice), row.shape) << row.type;
     EXPECT_EQ(slice.chips(), row.chips) << row.type;
@@ -70,25 +70,25 @@ TEST(ParseSlice, Errors) {
   EXPECT_EQ(ErrorOfSlice("1x1x1"), no_such("1x1x1", "1x2x2"));
   EXPECT_EQ(ErrorOfSlice("16x16x20"), no_such("16x16x20", "16x16x16"));
   EXPECT_EQ(ErrorOfSlice("2x2x8"), no_such("2x2x8", "2x2x4"));
-  EXPECT_EQ(ErrorOfSlice("v4-130"),
-            "slice 'v4-130': tpu-v4 has no accelerator type of that size; the nearest is v4-128, 64 "
-            "chips as 4x4x4");
+  EXPECT_EQ(
+      ErrorOfSlice("v4-130"),
+      "slice 'v4-130': tpu-v4 has no accelerator type of that size; the nearest is v4-128, 64 "
+      "chips as 4x4x4");
   EXPECT_EQ(ErrorOfSlice("v4-many"),
             "slice 'v4-many': tpu-v4 has no accelerator type of that size; the number counts "
             "TensorCores, 2 per chip");
 }
 
 TEST(Twist, OnlyShapesThatCanBeTwisted) {
-  for (const char* text :
-       {"4x4x8_twisted", "4x8x8_twisted", "8x4x4_twisted", "8x4x8_twisted", "8x8x16_twisted",
-        "8x16x16_twisted", "12x12x24_twisted"}) {
+  for (const char* text : {"4x4x8_twisted", "4x8x8_twisted", "8x4x4_twisted", "8x4x8_twisted",
+                           "8x8x16_twisted", "8x16x16_twisted", "12x12x24_twisted"}) {
     const Slice slice = Parse(text);
     EXPECT_TRUE(slice.twisted) << text;
     EXPECT_TRUE(slice.wraps) << text;
     EXPECT_EQ(ToString(slice), text);
   }
-  for (const char* text : {"4x4x4_twisted", "4x4x16_twisted", "4x8x16_twisted", "2x2x4_twisted",
-                           "8x8x12_twisted"}) {
+  for (const char* text :
+       {"4x4x4_twisted", "4x4x16_twisted", "4x8x16_twisted", "2x2x4_twisted", "8x8x12_twisted"}) {
     EXPECT_EQ(ErrorOfSlice(text), "slice '" + std::string(text) +
                                       "': only n x n x 2n and n x 2n x 2n shapes can be twisted");
   }
@@ -102,7 +102,7 @@ TEST(LegalSlices, SmallShapesAndAllCubesUpToThePod) {
   for (const Slice& slice : slices) {
     texts.push_back(ToString(slice));
   }
-  const std::vector<std::string> small = {"1x2x2", "2x2x2", "2x2x4", "2x4x4", "4x4x4",
+  const std::vector<std::string> small = {"1x2x2", "2x2x2",  "2x2x4",  "2x4x4", "4x4x4",
                                           "4x4x8", "4x4x12", "4x4x16", "4x8x8"};
   EXPECT_EQ(std::vector<std::string>(texts.begin(), texts.begin() + 9), small);
   EXPECT_EQ(texts.back(), "16x16x16");

@@ -23,13 +23,13 @@ TEST(Layout, ParseOfPrintIsTheLayout) {
       EXPECT_EQ(ToString(ParseLayout(text, mesh), mesh), text);
       texts.insert(text);
     }
-    EXPECT_EQ(texts.size(), layouts.size()) << "two layouts share a text on "
-                                            << ToString(mesh.slice());
+    EXPECT_EQ(texts.size(), layouts.size())
+        << "two layouts share a text on " << ToString(mesh.slice());
     on_cube = dims == std::array<int, 3>{4, 4, 4} ? layouts.size() : on_cube;
   }
-  // 216, and a proper subset of the F axes not gathered for each fourth part. An axis of a layout is
-  // E (3 options, kept), F and gathered (1), or F and not (2): kept or dropped, 3 + 1 + 2 x 2 = 8 of
-  // them, 8^3 = 512 residuals in all, one of each layout being the default.
+  // 216, and a proper subset of the F axes not gathered for each fourth part. An axis of a layout
+  // is E (3 options, kept), F and gathered (1), or F and not (2): kept or dropped, 3 + 1 + 2 x 2 =
+  // 8 of them, 8^3 = 512 residuals in all, one of each layout being the default.
   EXPECT_EQ(on_cube, 512U);
 }
 
@@ -191,18 +191,18 @@ TEST(LayoutFilter, MatchesWholeParts) {
                          [&](const Layout& layout) { return filter.Matches(layout); });
   };
   EXPECT_EQ(count("*/*/*"), 216);
-  EXPECT_EQ(count("*/ws/*"), 64);           // 2 x 2 options an axis
-  EXPECT_EQ(count("Ex.Fyz/*/*"), 27);       // 3 an axis
-  EXPECT_EQ(count("*/*/Bxyz"), 64);         // E or F, gathered or not
-  EXPECT_EQ(count("*/*/Hxyz"), 8);          // E or F
-  EXPECT_EQ(count("*/wg-xyz/*"), 8);        // implies Bxyz
+  EXPECT_EQ(count("*/ws/*"), 64);      // 2 x 2 options an axis
+  EXPECT_EQ(count("Ex.Fyz/*/*"), 27);  // 3 an axis
+  EXPECT_EQ(count("*/*/Bxyz"), 64);    // E or F, gathered or not
+  EXPECT_EQ(count("*/*/Hxyz"), 8);     // E or F
+  EXPECT_EQ(count("*/wg-xyz/*"), 8);   // implies Bxyz
   EXPECT_EQ(count("*/wg-x/Hxyz"), 0);
-  EXPECT_EQ(count("Fzyx/*/Bzyx"), 8);       // normalised: gathered or not, per axis
+  EXPECT_EQ(count("Fzyx/*/Bzyx"), 8);  // normalised: gathered or not, per axis
   EXPECT_EQ(count("Ex.Fyz/ws/Bxyz"), 1);
   EXPECT_EQ(count("*/*/*/*"), 512);
-  EXPECT_EQ(count("Fxyz/ws/*/Ex"), 8);      // B or H, per axis
-  EXPECT_EQ(count("Fxyz/ws/Bxyz/*"), 8);    // any of the 7 narrower residuals, or none
-  EXPECT_EQ(count("Fxyz/ws/Bxyz/Exyz"), 1); // says what holds anyway
+  EXPECT_EQ(count("Fxyz/ws/*/Ex"), 8);       // B or H, per axis
+  EXPECT_EQ(count("Fxyz/ws/Bxyz/*"), 8);     // any of the 7 narrower residuals, or none
+  EXPECT_EQ(count("Fxyz/ws/Bxyz/Exyz"), 1);  // says what holds anyway
 }
 
 TEST(LayoutFilter, SaysWhatItAsksFor) {
@@ -221,8 +221,7 @@ TEST(LayoutFilter, Errors) {
   const auto error = [&](const char* text) {
     return ErrorOf([&] { static_cast<void>(LayoutFilter(text, mesh)); });
   };
-  EXPECT_EQ(error("*"),
-            "layout '*': expected <weights>/<ffn>/<attention>, such as Ex.Fyz/ws/Bxyz");
+  EXPECT_EQ(error("*"), "layout '*': expected <weights>/<ffn>/<attention>, such as Ex.Fyz/ws/Bxyz");
   EXPECT_EQ(error("Ex.Fy/*/Bxyz"),
             "layout 'Ex.Fy/*/Bxyz': every axis of 4x4x4 (xyz) must appear in each part that is not "
             "'*'");

@@ -34,8 +34,8 @@ TEST(Parameters, EachOptionAddsItsOwn) {
     change(model);
     return Parameters(model) - Parameters(base);
   };
-  EXPECT_EQ(added([](Model& m) { m.gated = true; }), 5 * 400);              // one more E x F
-  EXPECT_EQ(added([](Model& m) { m.tied_embedding = false; }), 1000);       // V x E again
+  EXPECT_EQ(added([](Model& m) { m.gated = true; }), 5 * 400);                     // one more E x F
+  EXPECT_EQ(added([](Model& m) { m.tied_embedding = false; }), 1000);              // V x E again
   EXPECT_EQ(added([](Model& m) { m.norm = NormKind::kLayerNorm; }), 5 * 20 + 10);  // biases
   EXPECT_EQ(added([](Model& m) {
               m.norm = NormKind::kLayerNorm;
@@ -45,7 +45,7 @@ TEST(Parameters, EachOptionAddsItsOwn) {
   EXPECT_EQ(added([](Model& m) { m.norm = NormKind::kNone; }), -(5 * 20 + 10));
   EXPECT_EQ(added([](Model& m) { m.norms_per_layer = 1; }), -5 * 10);
   EXPECT_EQ(added([](Model& m) { m.final_norm = false; }), -10);
-  EXPECT_EQ(added([](Model& m) { m.query_key_norm = true; }), 5 * 2 * 3);   // q and k, per head dim
+  EXPECT_EQ(added([](Model& m) { m.query_key_norm = true; }), 5 * 2 * 3);  // q and k, per head dim
   EXPECT_EQ(added([](Model& m) { m.biases.attention_qkv = true; }), 5 * (18 + 2 * 6));
   EXPECT_EQ(added([](Model& m) { m.biases.attention_output = true; }), 5 * 10);
   EXPECT_EQ(added([](Model& m) { m.biases.ffn = true; }), 5 * (40 + 10));
@@ -138,12 +138,12 @@ TEST(PaddedHeads, FewestThatDivideAndKeepGroupsEqual) {
     model.kv_heads = kv_heads;
     return PaddedHeads(model, ways);
   };
-  EXPECT_EQ(padded(48, 1, 64), 64);     // PaLM 540B
+  EXPECT_EQ(padded(48, 1, 64), 64);  // PaLM 540B
   EXPECT_EQ(padded(48, 1, 16), 48);
-  EXPECT_EQ(padded(48, 48, 64), 64);    // multihead pads its KV heads too
-  EXPECT_EQ(padded(128, 128, 64), 128); // MT-NLG
-  EXPECT_EQ(padded(28, 4, 8), 32);      // groups of 7 become groups of 8
-  EXPECT_EQ(padded(232, 8, 64), 256);   // Falcon 180B: groups of 29 become 32
+  EXPECT_EQ(padded(48, 48, 64), 64);     // multihead pads its KV heads too
+  EXPECT_EQ(padded(128, 128, 64), 128);  // MT-NLG
+  EXPECT_EQ(padded(28, 4, 8), 32);       // groups of 7 become groups of 8
+  EXPECT_EQ(padded(232, 8, 64), 256);    // Falcon 180B: groups of 29 become 32
   EXPECT_EQ(padded(64, 8, 64), 64);
   // 6 heads in groups of 3 over 4 ways: 8 would split them 4 and 4, and 8 = 2 groups of 4.
   EXPECT_EQ(padded(6, 2, 4), 8);

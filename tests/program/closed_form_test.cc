@@ -123,7 +123,7 @@ TEST_F(ClosedForm, WeightGatheredMoves2EfNOverNAndShardedActivations) {
 TEST(PaperMesh, WeightGatheredOverXAndXyAndXyz) {
   const Mesh mesh = MeshOf(4, 4, 4);
   const Sizes s = {1024, 4096, 256, 3};
-  const double ef = s.embed * s.ffn;          // 4,194,304
+  const double ef = s.embed * s.ffn;        // 4,194,304
   const double ble = s.tokens() * s.embed;  // 786,432
   const auto volume = [&](const char* text) {
     return LayerVolume(FfnProgram(s, ParseLayout(text, mesh), mesh));
@@ -133,8 +133,8 @@ TEST(PaperMesh, WeightGatheredOverXAndXyAndXyz) {
   EXPECT_DOUBLE_EQ(volume("Ex.Fyz/wg-xyz/Bxyz"), 2 * (2 * ef));
 }
 
-// A gated block has a third matrix: two of its sums are scattered, one product is gathered, so the F
-// term is 3BLF/(YZ) where an ungated block has 2.
+// A gated block has a third matrix: two of its sums are scattered, one product is gathered, so the
+// F term is 3BLF/(YZ) where an ungated block has 2.
 TEST(GatedBlock, ScattersTwoHiddenTensorsAndGathersOne) {
   const Mesh mesh = MeshOf(4, 4, 4);
   Model model = FfnModel(1024, 4096);
@@ -167,8 +167,8 @@ TEST(ReleasedCode, OneDimensionalLayoutMovesTwoAndAHalfBle) {
   EXPECT_DOUBLE_EQ(LayerVolume(FfnProgram(s, ParseLayout("Fxyz/ws/Hxyz/E", mesh), mesh)), 2 * ble);
 }
 
-// 3.4: a serial block makes the round over the d_ff/n_heads axes twice where a parallel one makes it
-// once; what moves over the d_model axes is the same.
+// 3.4: a serial block makes the round over the d_ff/n_heads axes twice where a parallel one makes
+// it once; what moves over the d_model axes is the same.
 TEST(SerialBlock, DoublesTheTrafficOverTheFfnAxes) {
   const Mesh mesh = MeshOf(4, 4, 4);
   Model model = MultiqueryModel();
@@ -252,19 +252,20 @@ TEST_F(AttentionTraffic, MultiheadMovesKeysAndValuesToo) {
 TEST_F(AttentionTraffic, MultiqueryOverHeadsSumsKeysAndValuesEverywhere) {
   const Mesh mesh = MeshOf(4, 4, 4);
   const Model model = WithoutNorms(1);
-  const Program program = Lowered(model, SmallWorkload(), Phase::kDecode,
-                                  ParseLayout("Ex.Fyz/ws/Hxyz", mesh), mesh);
+  const Program program =
+      Lowered(model, SmallWorkload(), Phase::kDecode, ParseLayout("Ex.Fyz/ws/Hxyz", mesh), mesh);
   EXPECT_DOUBLE_EQ(LayerVolume(program, OpKind::kAllToAll), 0);
   EXPECT_DOUBLE_EQ(LayerVolume(program, OpKind::kAllReduce), kBytes * 2 * (2 * 128.0 * 16));
 }
 
 // Section 8 of the facts, what the released code does in one decode layer of Ex.Fyz/ws/Bxyz: AG(yz)
-// BLE/X, RS(x) BL(2F + HD)/(YZ) and the KV sum, AG(x) BL(F + HD)/(YZ), RS(yz) BLE/X, two all-to-alls.
+// BLE/X, RS(x) BL(2F + HD)/(YZ) and the KV sum, AG(x) BL(F + HD)/(YZ), RS(yz) BLE/X, two
+// all-to-alls.
 TEST_F(AttentionTraffic, OneDecodeLayerOfTheReleasedCode) {
   const Mesh mesh = MeshOf(4, 4, 4);
   const Model model = WithoutNorms(1);
-  const Program program = Lowered(model, SmallWorkload(), Phase::kDecode,
-                                  ParseLayout("Ex.Fyz/ws/Bxyz", mesh), mesh);
+  const Program program =
+      Lowered(model, SmallWorkload(), Phase::kDecode, ParseLayout("Ex.Fyz/ws/Bxyz", mesh), mesh);
   const double rows = 128;
   const double residual = rows * 512 / 4;
   const double hidden = rows * 2048 / 16;

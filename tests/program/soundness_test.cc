@@ -20,9 +20,9 @@ void ForEachProgram(const Mesh& mesh, const std::vector<Model>& models,
   for (const Model& model : models) {
     for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
       for (const Layout& layout : EveryLayout(mesh)) {
-        SCOPED_TRACE(testing::Message() << model.name << ", " << Name(phase) << ", "
-                                        << ToString(layout, mesh) << " on "
-                                        << ToString(mesh.slice()));
+        SCOPED_TRACE(testing::Message()
+                     << model.name << ", " << Name(phase) << ", " << ToString(layout, mesh)
+                     << " on " << ToString(mesh.slice()));
         Lower({&model, &work, phase, 0}, layout, mesh, program);
         check(model, layout, program);
         if (testing::Test::HasFailure()) {
@@ -122,8 +122,7 @@ TEST_P(EveryProgram, CollectivesMoveTheirAxes) {
           EXPECT_EQ(move.has_from, op.kind == OpKind::kAllGather || op.kind == OpKind::kAllToAll);
           EXPECT_EQ(move.from_partial,
                     op.kind == OpKind::kReduceScatter || op.kind == OpKind::kAllReduce);
-          EXPECT_EQ(move.has_to,
-                    op.kind == OpKind::kReduceScatter || op.kind == OpKind::kAllToAll);
+          EXPECT_EQ(move.has_to, op.kind == OpKind::kReduceScatter || op.kind == OpKind::kAllToAll);
         }
         // Axes that take no part stay where they are.
         for (int axis : mesh.all() - own) {
@@ -191,36 +190,36 @@ TEST_P(EveryProgram, EinsumsLeavePartialSumsOverContractedAxes) {
   });
 }
 
-// Einsum FLOPs summed over chips are the padded model's, 2 x rows x weights, times the chips that do
-// the same work. Only keys and values are ever computed more than once, over attention's head axes
-// that the KV heads cannot fill.
+// Einsum FLOPs summed over chips are the padded model's, 2 x rows x weights, times the chips that
+// do the same work. Only keys and values are ever computed more than once, over attention's head
+// axes that the KV heads cannot fill.
 TEST_P(EveryProgram, EinsumFlopsSumToThePaddedModels) {
   const Mesh mesh(GetParam());
   const double chips = mesh.Size(mesh.all());
-  ForEachProgram(mesh, TestModels(),
-                 [&](const Model& model, const Layout& layout, const Program& program) {
-    for (const Op& op : program.ops) {
-      if (op.kind != OpKind::kEinsum) {
-        continue;
-      }
-      double expected = 0;  // over all chips
-      for (std::size_t t = 0; t < op.term_count; ++t) {
-        const Tensor& lhs = program.tensor(op.terms[t].lhs);
-        const Tensor& rhs = program.tensor(op.terms[t].rhs);
-        const AxisSet replicated = mesh.all() - (lhs.sharded() | rhs.sharded());
-        const TensorRole out = program.tensor(op.terms[t].out).role;
-        if (out == TensorRole::kKey || out == TensorRole::kValue) {
-          EXPECT_FALSE(model.multihead() && !replicated.empty());
-          EXPECT_TRUE(layout.attention_heads.HasAll(replicated));
-        } else {
-          EXPECT_TRUE(replicated.empty()) << Name(out) << " over " << mesh.Names(replicated);
+  ForEachProgram(
+      mesh, TestModels(), [&](const Model& model, const Layout& layout, const Program& program) {
+        for (const Op& op : program.ops) {
+          if (op.kind != OpKind::kEinsum) {
+            continue;
+          }
+          double expected = 0;  // over all chips
+          for (std::size_t t = 0; t < op.term_count; ++t) {
+            const Tensor& lhs = program.tensor(op.terms[t].lhs);
+            const Tensor& rhs = program.tensor(op.terms[t].rhs);
+            const AxisSet replicated = mesh.all() - (lhs.sharded() | rhs.sharded());
+            const TensorRole out = program.tensor(op.terms[t].out).role;
+            if (out == TensorRole::kKey || out == TensorRole::kValue) {
+              EXPECT_FALSE(model.multihead() && !replicated.empty());
+              EXPECT_TRUE(layout.attention_heads.HasAll(replicated));
+            } else {
+              EXPECT_TRUE(replicated.empty()) << Name(out) << " over " << mesh.Names(replicated);
+            }
+            expected += 2 * program.dim(lhs.dims[0]).padded * program.dim(lhs.dims[1]).padded *
+                        PaddedElements(program, rhs) * mesh.Size(replicated);
+          }
+          EXPECT_DOUBLE_EQ(OpFlops(program, op).base() * chips, expected);
         }
-        expected += 2 * program.dim(lhs.dims[0]).padded * program.dim(lhs.dims[1]).padded *
-                    PaddedElements(program, rhs) * mesh.Size(replicated);
-      }
-      EXPECT_DOUBLE_EQ(OpFlops(program, op).base() * chips, expected);
-    }
-  });
+      });
 }
 
 // Attention: 4 FLOPs per head, head element, query and attended token over all chips, padded.
@@ -256,19 +255,19 @@ TEST_P(EveryProgram, CacheHoldsCeilOfKvHeadsOverHeadAxes) {
     model.kv_heads = kv_heads;
     models.push_back(model);
   }
-  ForEachProgram(mesh, models,
-                 [&](const Model& model, const Layout& layout, const Program& program) {
-    for (const Tensor& tensor : program.tensors) {
-      if (tensor.role != TensorRole::kKeyCache && tensor.role != TensorRole::kValueCache) {
-        continue;
-      }
-      const std::int64_t ways = mesh.IntSize(layout.attention_heads);
-      EXPECT_EQ(tensor.sharding[0], layout.attention_batch);
-      EXPECT_EQ(program.LocalSize(tensor, 2),
-                static_cast<double>((model.kv_heads + ways - 1) / ways))
-          << "kv heads " << model.kv_heads;
-    }
-  });
+  ForEachProgram(
+      mesh, models, [&](const Model& model, const Layout& layout, const Program& program) {
+        for (const Tensor& tensor : program.tensors) {
+          if (tensor.role != TensorRole::kKeyCache && tensor.role != TensorRole::kValueCache) {
+            continue;
+          }
+          const std::int64_t ways = mesh.IntSize(layout.attention_heads);
+          EXPECT_EQ(tensor.sharding[0], layout.attention_batch);
+          EXPECT_EQ(program.LocalSize(tensor, 2),
+                    static_cast<double>((model.kv_heads + ways - 1) / ways))
+              << "kv heads " << model.kv_heads;
+        }
+      });
 }
 
 // After a layer the residual is back where it was, whatever lies between.
@@ -276,18 +275,18 @@ TEST_P(EveryProgram, TheResidualIsSharedOutAsDesigned) {
   const Mesh mesh(GetParam());
   ForEachProgram(mesh, TestModels(),
                  [&](const Model&, const Layout& layout, const Program& program) {
-    int residuals = 0;
-    for (const Tensor& tensor : program.tensors) {
-      if (tensor.role == TensorRole::kResidual) {
-        ++residuals;
-        EXPECT_EQ(tensor.ShardingOf(Dim::kBatch), layout.gathered);
-        EXPECT_EQ(tensor.ShardingOf(Dim::kEmbed), layout.residual_embed());
-        EXPECT_TRUE(tensor.partial.empty());
-        EXPECT_EQ(tensor.type, DataType::kBf16);
-      }
-    }
-    EXPECT_EQ(residuals, 1);
-  });
+                   int residuals = 0;
+                   for (const Tensor& tensor : program.tensors) {
+                     if (tensor.role == TensorRole::kResidual) {
+                       ++residuals;
+                       EXPECT_EQ(tensor.ShardingOf(Dim::kBatch), layout.gathered);
+                       EXPECT_EQ(tensor.ShardingOf(Dim::kEmbed), layout.residual_embed());
+                       EXPECT_TRUE(tensor.partial.empty());
+                       EXPECT_EQ(tensor.type, DataType::kBf16);
+                     }
+                   }
+                   EXPECT_EQ(residuals, 1);
+                 });
 }
 
 // The largest program: every kind of block with everything a model can have, under every layout.
@@ -325,7 +324,8 @@ TEST(Capacity, TheLargestProgramLeavesRoom) {
       }
     });
   }
-  // The walk did meet large programs: two blocks, 22 weights, biases and caches, 20-odd activations.
+  // The walk did meet large programs: two blocks, 22 weights, biases and caches, 20-odd
+  // activations.
   EXPECT_GT(most_tensors, 50U);
   EXPECT_GT(most_ops, 35U);
 }

@@ -43,14 +43,13 @@ class EveryLayoutLaw : public testing::TestWithParam<Case> {
   }
 };
 
-INSTANTIATE_TEST_SUITE_P(Models, EveryLayoutLaw, testing::ValuesIn(Cases()),
-                         [](const auto& param) {
-                           std::string name = param.param.name;
-                           for (char& c : name) {
-                             c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-                           }
-                           return name;
-                         });
+INSTANTIATE_TEST_SUITE_P(Models, EveryLayoutLaw, testing::ValuesIn(Cases()), [](const auto& param) {
+  std::string name = param.param.name;
+  for (char& c : name) {
+    c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  }
+  return name;
+});
 
 TEST_P(EveryLayoutLaw, ExposedTimesAndBoundsSumToTheTotals) {
   for (NetworkKind network : {NetworkKind::kTorus, NetworkKind::kPaper}) {
@@ -85,10 +84,9 @@ TEST_P(EveryLayoutLaw, MemoryPartsSumToTheTotal) {
   Evaluator evaluator(Base());
   ForEach([&](const Layout& layout, Phase phase) {
     const MemoryUse use = evaluator.Evaluate(layout, phase)->memory;
-    EXPECT_DOUBLE_EQ((use.weights + use.kv_cache + use.activations + use.gathered_weights +
-                      use.logits)
-                         .base(),
-                     use.total().base());
+    EXPECT_DOUBLE_EQ(
+        (use.weights + use.kv_cache + use.activations + use.gathered_weights + use.logits).base(),
+        use.total().base());
     for (Bytes part : {use.weights, use.kv_cache, use.activations}) {
       EXPECT_GT(part, Bytes());
     }
@@ -182,17 +180,16 @@ TEST_P(EveryLayoutLaw, RelabellingEqualAxesChangesNothing) {
   do {
     bool keeps_sizes = true;
     for (int axis = 0; axis < 3; ++axis) {
-      keeps_sizes = keeps_sizes &&
-                    mesh.axis(axis).size == mesh.axis(to[static_cast<std::size_t>(axis)]).size;
+      keeps_sizes =
+          keeps_sizes && mesh.axis(axis).size == mesh.axis(to[static_cast<std::size_t>(axis)]).size;
     }
     if (!keeps_sizes) {
       continue;
     }
     ForEach([&](const Layout& layout, Phase phase) {
       Layout other = layout;
-      for (AxisSet Layout::* part :
-           {&Layout::weights_embed, &Layout::weights_ffn, &Layout::gathered,
-            &Layout::attention_batch, &Layout::attention_heads}) {
+      for (AxisSet Layout::*part : {&Layout::weights_embed, &Layout::weights_ffn, &Layout::gathered,
+                                    &Layout::attention_batch, &Layout::attention_heads}) {
         other.*part = relabelled(layout.*part, to);
       }
       if (layout.residual) {
@@ -245,7 +242,8 @@ TEST_P(EveryLayoutLaw, SentBytesAreVolumeLessOnesOwnShare) {
       if (op.term_count == 1) {
         const double ways = mesh.Size(op.axes.set());
         EXPECT_DOUBLE_EQ(traffic.sent.base(), traffic.volume.base() * (ways - 1) / ways);
-        // Per chip no array is moved for less than it holds, none sent in smaller pieces than bytes.
+        // Per chip no array is moved for less than it holds, none sent in smaller pieces than
+        // bytes.
         EXPECT_GE(traffic.volume.base(), TensorBytes(program.tensor(op.terms[0].lhs)).base());
       }
     }

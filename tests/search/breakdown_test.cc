@@ -11,8 +11,7 @@ TEST(Breakdown, ExposedSumsToTheLatencyForEveryLayout) {
     for (double step_latency : {0.0, 1e-3}) {
       Calibration calibration = RoughCalibration();
       calibration.step_latency = step_latency;
-      Evaluator evaluator(
-          SettingOf(model, SliceOf(4, 4, 4), SmallWorkload(), calibration));
+      Evaluator evaluator(SettingOf(model, SliceOf(4, 4, 4), SmallWorkload(), calibration));
       for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
         for (const Layout& layout : AllLayouts(evaluator.mesh())) {
           const Plan plan = *evaluator.Evaluate(layout, phase);
@@ -65,9 +64,10 @@ TEST(WhyFaster, NamesTheLargestDifferences) {
                                            Row("reduce-scatter", "x", 2),
                                            Row("reduce-scatter", "x", 4)};
   // 20 against 16: 4 s, 20 %; reduce-scatter 6 against 1, all-gather 4 against 5.
-  EXPECT_EQ(WhyFaster(better, worse),
-            "20.0 % faster (4.00 s): 5.00 s less in reduce-scatter over x, 1.00 s more in all-gather "
-            "over yz");
+  EXPECT_EQ(
+      WhyFaster(better, worse),
+      "20.0 % faster (4.00 s): 5.00 s less in reduce-scatter over x, 1.00 s more in all-gather "
+      "over yz");
   EXPECT_EQ(WhyFaster(better, better), "equally fast");
 }
 

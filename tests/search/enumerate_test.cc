@@ -28,17 +28,16 @@ struct Shape {
 };
 
 // 6^k layouts; a group of n equal axes has the multisets of n options of 6, C(n + 5, 5).
-const std::vector<Shape> kShapes = {
-    {{4, 4, 4}, 216, 56},    // C(8, 5)
-    {{2, 2, 2}, 216, 56},    //
-    {{2, 4, 4}, 216, 126},   // 6 x C(7, 5)
-    {{4, 2, 4}, 216, 126},   // whichever axes are equal
-    {{4, 4, 8}, 216, 126},   //
-    {{4, 8, 12}, 216, 216},  // no two alike
-    {{1, 2, 2}, 36, 21},     // C(7, 5)
-    {{4, 1, 8}, 36, 36},     //
-    {{1, 1, 4}, 6, 6},       //
-    {{1, 1, 1}, 1, 1}};
+const std::vector<Shape> kShapes = {{{4, 4, 4}, 216, 56},    // C(8, 5)
+                                    {{2, 2, 2}, 216, 56},    //
+                                    {{2, 4, 4}, 216, 126},   // 6 x C(7, 5)
+                                    {{4, 2, 4}, 216, 126},   // whichever axes are equal
+                                    {{4, 4, 8}, 216, 126},   //
+                                    {{4, 8, 12}, 216, 216},  // no two alike
+                                    {{1, 2, 2}, 36, 21},     // C(7, 5)
+                                    {{4, 1, 8}, 36, 36},     //
+                                    {{1, 1, 4}, 6, 6},       //
+                                    {{1, 1, 1}, 1, 1}};
 
 TEST(EnumerateLayouts, SixToThePowerOfTheAxes) {
   for (const Shape& shape : kShapes) {
@@ -99,8 +98,8 @@ std::string Relabelled(const Layout& layout, const std::array<int, 3>& to, const
     return out;
   };
   Layout other = layout;
-  for (AxisSet Layout::* part : {&Layout::weights_embed, &Layout::weights_ffn, &Layout::gathered,
-                                 &Layout::attention_batch, &Layout::attention_heads}) {
+  for (AxisSet Layout::*part : {&Layout::weights_embed, &Layout::weights_ffn, &Layout::gathered,
+                                &Layout::attention_batch, &Layout::attention_heads}) {
     other.*part = moved(layout.*part);
   }
   if (layout.residual) {

@@ -70,9 +70,8 @@ TEST(SearchPhase, IsDeterministic) {
   const auto texts = [] {
     Evaluator evaluator(Base(GroupedModel()));
     std::string text;
-    for (const Plan& plan : SearchPhase(evaluator, All(evaluator.mesh()), Phase::kDecode,
-                                        Objective::kLatency)
-                                .plans) {
+    for (const Plan& plan :
+         SearchPhase(evaluator, All(evaluator.mesh()), Phase::kDecode, Objective::kLatency).plans) {
       text += ToString(plan.layout, evaluator.mesh()) + " ";
     }
     return text;
@@ -97,10 +96,10 @@ TEST(Better, FitsThenObjectiveThenLatencyThenMemoryThenText) {
   const auto better = [&](const Plan& a, const Plan& b) {
     return Better(a, b, Objective::kLatency, mesh);
   };
-  EXPECT_TRUE(better(PlanOf(9, 9), PlanOf(1, 1, 1.5)));         // fits
-  EXPECT_TRUE(better(PlanOf(9, 9, 1.1), PlanOf(1, 1, 1.5)));    // misses by less
-  EXPECT_TRUE(better(PlanOf(1, 9), PlanOf(2, 1)));              // faster
-  EXPECT_TRUE(better(PlanOf(1, 1), PlanOf(1, 2)));              // smaller
+  EXPECT_TRUE(better(PlanOf(9, 9), PlanOf(1, 1, 1.5)));       // fits
+  EXPECT_TRUE(better(PlanOf(9, 9, 1.1), PlanOf(1, 1, 1.5)));  // misses by less
+  EXPECT_TRUE(better(PlanOf(1, 9), PlanOf(2, 1)));            // faster
+  EXPECT_TRUE(better(PlanOf(1, 1), PlanOf(1, 2)));            // smaller
   Plan a = PlanOf(1, 1);
   Plan b = PlanOf(1, 1);
   a.layout = ParseLayout("Ex.Fyz/ws/Bxyz", mesh);
@@ -110,8 +109,8 @@ TEST(Better, FitsThenObjectiveThenLatencyThenMemoryThenText) {
   EXPECT_FALSE(better(a, a));
 }
 
-// A strict total order over everything that can be compared: of any two plans exactly one is better,
-// and better of better is better.
+// A strict total order over everything that can be compared: of any two plans exactly one is
+// better, and better of better is better.
 TEST(Better, IsAStrictTotalOrder) {
   Setting setting = Base(MultiqueryModel(), SliceOf(1, 2, 2));
   Evaluator evaluator(setting);
@@ -206,8 +205,7 @@ BestPair BruteForce(const Setting& setting) {
     for (const Plan& prefill : prefills) {
       for (const Plan& decode : decodes) {
         const double latency = (prefill.latency + decode.latency).base();
-        if (prefill.layout.weights_embed == decode.layout.weights_embed &&
-            latency < best.latency) {
+        if (prefill.layout.weights_embed == decode.layout.weights_embed && latency < best.latency) {
           best = {latency, ToString(prefill.layout, evaluator.mesh()) + " then " +
                                ToString(decode.layout, evaluator.mesh())};
         }
@@ -221,8 +219,8 @@ TEST(SearchDeployment, EqualsBruteForceOverAllPairs) {
   for (const Slice& slice : {SliceOf(2, 2, 2), SliceOf(4, 4, 4), SliceOf(2, 4, 4)}) {
     for (Model model : TestModels()) {
       for (std::int64_t heads : {0, 192}) {
-        SCOPED_TRACE(testing::Message() << model.name << " on " << ToString(slice) << ", heads "
-                                        << heads);
+        SCOPED_TRACE(testing::Message()
+                     << model.name << " on " << ToString(slice) << ", heads " << heads);
         Setting setting = Base(model, slice);
         setting.workload.prefill_batch = 2;
         setting.padded_heads = heads;
@@ -230,8 +228,7 @@ TEST(SearchDeployment, EqualsBruteForceOverAllPairs) {
         const auto found = SearchDeployment(evaluator, All(evaluator.mesh()));
         ASSERT_TRUE(found.has_value());
         const BestPair best = BruteForce(setting);
-        EXPECT_NEAR(found->latency.base() / best.latency, 1, 1e-12)
-            << "brute force: " << best.text;
+        EXPECT_NEAR(found->latency.base() / best.latency, 1, 1e-12) << "brute force: " << best.text;
         EXPECT_EQ(found->prefill.layout.weights_embed, found->decode.layout.weights_embed);
         EXPECT_EQ(found->prefill.stored_heads, found->decode.stored_heads);
         EXPECT_EQ(found->prefill.stored_heads, found->stored_heads);
@@ -270,8 +267,7 @@ TEST(SearchDeployment, MfuCountsBothPhases) {
   const auto found = SearchDeployment(evaluator, All(evaluator.mesh()));
   ASSERT_TRUE(found.has_value());
   // 128 x 32 in, 128 x 4 out.
-  EXPECT_DOUBLE_EQ(found->mfu,
-                   2 * 1e9 * (4096 + 512) / (64 * 275e12 * found->latency.base()));
+  EXPECT_DOUBLE_EQ(found->mfu, 2 * 1e9 * (4096 + 512) / (64 * 275e12 * found->latency.base()));
 }
 
 // The time of the reshard program under the paper's network: volume over 270 GB/s, times layers.

@@ -123,9 +123,9 @@ TEST(Parse, ReadsWhatFormatPrints) {
 
 TEST(NearestName, PlausibleMisspellings) {
   const std::vector<std::string> names = {"palm-540b", "palm-62b", "palm-8b", "gpt-3-175b"};
-  EXPECT_EQ(NearestName("palm-540", names), "palm-540b");   // one insertion
-  EXPECT_EQ(NearestName("plam-62b", names), "palm-62b");    // neighbours swapped: one edit
-  EXPECT_EQ(NearestName("palm_8b", names), "palm-8b");      // one substitution
+  EXPECT_EQ(NearestName("palm-540", names), "palm-540b");  // one insertion
+  EXPECT_EQ(NearestName("plam-62b", names), "palm-62b");   // neighbours swapped: one edit
+  EXPECT_EQ(NearestName("palm_8b", names), "palm-8b");     // one substitution
   EXPECT_EQ(NearestName("gpt3-175b", names), "gpt-3-175b");
   EXPECT_EQ(NearestName("xyzzy", names), std::nullopt);
   EXPECT_EQ(NearestName("", names), std::nullopt);
@@ -135,11 +135,11 @@ TEST(NearestName, PlausibleMisspellings) {
 // At least two edits and up to a third of the length; never a name that shares nothing.
 TEST(NearestName, Limits) {
   const std::vector<std::string> names = {"ab", "calibration"};
-  EXPECT_EQ(NearestName("calbraton", names), "calibration");      // 2 of 9
-  EXPECT_EQ(NearestName("kalibrazzion", names), "calibration");   // 3 of 12
-  EXPECT_EQ(NearestName("kolibrazzion", names), "calibration");   // 4 of 12, still a third
-  EXPECT_EQ(NearestName("kolybrazzion", names), std::nullopt);    // 5 of 12
-  EXPECT_EQ(NearestName("xy", names), std::nullopt);              // all of "ab" would change
+  EXPECT_EQ(NearestName("calbraton", names), "calibration");     // 2 of 9
+  EXPECT_EQ(NearestName("kalibrazzion", names), "calibration");  // 3 of 12
+  EXPECT_EQ(NearestName("kolibrazzion", names), "calibration");  // 4 of 12, still a third
+  EXPECT_EQ(NearestName("kolybrazzion", names), std::nullopt);   // 5 of 12
+  EXPECT_EQ(NearestName("xy", names), std::nullopt);             // all of "ab" would change
 }
 
 TEST(DidYouMean, IsAClauseOrNothing) {

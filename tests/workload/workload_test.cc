@@ -41,11 +41,9 @@ TEST(Workload, MeanAttendedIsTheMeanOfEveryStep) {
           sum += static_cast<double>(context + input + i);
         }
         EXPECT_DOUBLE_EQ(work.mean_attended(Phase::kDecode), sum / static_cast<double>(output));
-        EXPECT_DOUBLE_EQ(work.mean_attended(Phase::kPrefill),
-                         static_cast<double>(context + input));
+        EXPECT_DOUBLE_EQ(work.mean_attended(Phase::kPrefill), static_cast<double>(context + input));
         work.fixed_context = true;
-        EXPECT_DOUBLE_EQ(work.mean_attended(Phase::kDecode),
-                         static_cast<double>(context + input));
+        EXPECT_DOUBLE_EQ(work.mean_attended(Phase::kDecode), static_cast<double>(context + input));
       }
     }
   }
@@ -105,8 +103,7 @@ TEST(MeanStep, HoldsWhereAttentionIsMostOfTheStep) {
 TEST(MeanStep, FixedContextRepeatsOneStep) {
   Workload work = SmallWorkload();
   work.fixed_context = true;
-  const Setting setting =
-      SettingOf(MultiqueryModel(), SliceOf(4, 4, 4), work, RoughCalibration());
+  const Setting setting = SettingOf(MultiqueryModel(), SliceOf(4, 4, 4), work, RoughCalibration());
   Setting one = setting;
   one.workload.output_length = 1;
   Evaluator whole(setting);

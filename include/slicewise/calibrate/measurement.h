@@ -12,8 +12,8 @@ namespace slicewise {
 enum class Split : std::uint8_t { kFit, kHoldout };
 [[nodiscard]] std::string_view Name(Split split);
 
-// One measured latency. `setting` holds model, chip, slice and workload; its calibration and network
-// are replaced by those of the prediction.
+// One measured latency. `setting` holds model, chip, slice and workload; its calibration and
+// network are replaced by those of the prediction.
 struct Measurement {
   std::string id;
   std::string source;  // "Table D.3": the group that errors are summed over
@@ -42,8 +42,8 @@ struct Prediction {
   double mfu = 0;
   bool fits = true;
   bool inside_range = true;
-  // The latency with decode time scaled to the measurement's decode_layers; equal to `latency` where
-  // the measurement has none.
+  // The latency with decode time scaled to the measurement's decode_layers; equal to `latency`
+  // where the measurement has none.
   Seconds as_published;
 };
 

@@ -64,11 +64,11 @@ struct Validation {
   std::string title;
   std::string calibration;
   std::vector<ValidationRow> rows;
-  std::vector<ErrorSummary> groups;  // per source and split, then fit, holdout and all
+  std::vector<ErrorSummary> groups;      // per source and split, then fit, holdout and all
   std::optional<ErrorSummary> unscaled;  // rows with decode_layers, that scaling undone
-  double coverage = 0;         // of the intervals, over holdout rows
+  double coverage = 0;                   // of the intervals, over holdout rows
   double left_out_coverage = 0;  // the same with each row's own residual left out of its interval
-  std::vector<Check> checks;   // Figure 3, Table 1 and the claims of the text
+  std::vector<Check> checks;     // Figure 3, Table 1 and the claims of the text
 };
 
 [[nodiscard]] Validation Validate(const MeasurementFile& file, const PublishedExtras& extras,

@@ -28,7 +28,8 @@ class JsonReader {
   static JsonReader Parse(const Document& document);
 
   [[nodiscard]] bool Has(std::string_view key) const;
-  // The named member, required. Count: an integer of at least 1 and at most 1e15. Whole: at least 0.
+  // The named member, required. Count: an integer of at least 1 and at most 1e15. Whole: at least
+  // 0.
   [[nodiscard]] std::string Text(std::string_view key);
   [[nodiscard]] std::int64_t Count(std::string_view key);
   [[nodiscard]] std::int64_t Whole(std::string_view key);
@@ -36,7 +37,7 @@ class JsonReader {
   [[nodiscard]] double Positive(std::string_view key);  // finite and greater than zero
   [[nodiscard]] bool Flag(std::string_view key);
   [[nodiscard]] JsonReader Object(std::string_view key);
-  [[nodiscard]] std::vector<JsonReader> Objects(std::string_view key);  // an array of objects
+  [[nodiscard]] std::vector<JsonReader> Objects(std::string_view key);   // an array of objects
   [[nodiscard]] std::vector<std::int64_t> Counts(std::string_view key);  // an array of Count
   [[nodiscard]] std::vector<std::string> Texts(std::string_view key);
   // Exactly one of `allowed`.

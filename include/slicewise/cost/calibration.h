@@ -1,9 +1,9 @@
 // The efficiency parameters of the cost model: how far a real chip stays below its datasheet.
 //
-// Every parameter is a physical quantity with a unit and plausible bounds (CalibrationParameters()).
-// The default-constructed calibration is the roofline: datasheet rates, no latency, everything that
-// can overlap overlapped. A calibration is fitted to measurements by `slicewise calibrate`
-// (docs/calibration.md) and lives in configs/calibrations/.
+// Every parameter is a physical quantity with a unit and plausible bounds
+// (CalibrationParameters()). The default-constructed calibration is the roofline: datasheet rates,
+// no latency, everything that can overlap overlapped. A calibration is fitted to measurements by
+// `slicewise calibrate` (docs/calibration.md) and lives in configs/calibrations/.
 #pragma once
 
 #include <span>
@@ -39,8 +39,8 @@ struct Calibration {
   // one-way loop that gathers weights.
   double link_bandwidth = 1;
   double gather_bandwidth = 1;
-  // Of every axis beyond the first of a collective over several, the fraction of its links that work
-  // at the same time: 1 all axes at once, 0 one axis after another.
+  // Of every axis beyond the first of a collective over several, the fraction of its links that
+  // work at the same time: 1 all axes at once, 0 one axis after another.
   double axis_concurrency = 1;
   // Seconds per hop of a collective, per launch of one, and per message that a chip sends in an
   // all-to-all (one to each of the others).
@@ -84,11 +84,11 @@ struct Calibration {
 struct CalibrationParameter {
   std::string_view name;
   std::string_view unit;
-  double Calibration::* member;
-  double ideal;  // the roofline's value
-  double prior;  // what a fit from nothing starts from, and is pulled to ...
+  double Calibration::*member;
+  double ideal;        // the roofline's value
+  double prior;        // what a fit from nothing starts from, and is pulled to ...
   double prior_width;  // ... as by a measurement of this standard error
-  double lower;  // plausible bounds of a fit
+  double lower;        // plausible bounds of a fit
   double upper;
   std::string_view meaning;
 };

@@ -1,8 +1,8 @@
 // Time of a collective on a torus or mesh.
 //
-// Paper network: volume / 270 GB/s (sections 3.1 and A.1): the closed forms of section 3 come out of
-// it exactly. All-to-all there: local bytes (K-1)/K over the same bandwidth (our choice; the paper
-// gives none).
+// Paper network: volume / 270 GB/s (sections 3.1 and A.1): the closed forms of section 3 come out
+// of it exactly. All-to-all there: local bytes (K-1)/K over the same bandwidth (our choice; the
+// paper gives none).
 //
 // Torus network: sent bytes over the links that the schedule uses, plus a latency per hop.
 //   all-gather, reduce-scatter   sent / (sum over axes of 2 links if the axis wraps, else 1)
@@ -32,8 +32,9 @@ struct CollectiveTime {
 };
 
 // Directed-link load of an all-to-all over the axes, in messages of one source-destination pair:
-// the largest over the axes of what minimal routing puts on a link. For all axes of a twisted torus,
-// total minimal distance over links (exact where routing balances; tests/hardware give the figures).
+// the largest over the axes of what minimal routing puts on a link. For all axes of a twisted
+// torus, total minimal distance over links (exact where routing balances; tests/hardware give the
+// figures).
 [[nodiscard]] double AllToAllLoad(const Mesh& mesh, AxisSet axes);
 
 // Tables over all axis sets of a mesh, so that pricing a collective is two loads and a multiply.
@@ -45,11 +46,11 @@ class Network {
 
  private:
   struct Entry {
-    double seconds_per_byte = 0;     // of sent bytes, rings along all axes
-    double exchange_per_byte = 0;    // of sent bytes, all-to-all
-    double ring_latency = 0;         // hops of the rings
-    double loop_latency = 0;         // K - 1 steps of a one-way loop
-    double exchange_latency = 0;     // hops and messages of an all-to-all
+    double seconds_per_byte = 0;   // of sent bytes, rings along all axes
+    double exchange_per_byte = 0;  // of sent bytes, all-to-all
+    double ring_latency = 0;       // hops of the rings
+    double loop_latency = 0;       // K - 1 steps of a one-way loop
+    double exchange_latency = 0;   // hops and messages of an all-to-all
   };
   std::array<Entry, 1U << kMaxMeshAxes> table_ = {};
   double loop_per_byte_ = 0;

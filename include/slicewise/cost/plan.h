@@ -46,9 +46,9 @@ struct Plan {
   Layout layout;
   Phase phase = Phase::kPrefill;
   std::int64_t stored_heads = 0;
-  Seconds latency;       // the whole phase
-  Seconds step;          // one pass; decode: time per output token (TPOT)
-  Seconds latency_low;   // the calibration's interval; both zero when it has none
+  Seconds latency;      // the whole phase
+  Seconds step;         // one pass; decode: time per output token (TPOT)
+  Seconds latency_low;  // the calibration's interval; both zero when it has none
   Seconds latency_high;
   double mfu = 0;                // design: 2 N tokens / (chips x bf16 peak x seconds)
   double tokens_per_second = 0;  // real tokens of the phase over its latency

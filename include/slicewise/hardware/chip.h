@@ -20,17 +20,17 @@ enum class WrapRule : std::uint8_t {
 };
 
 struct Chip {
-  std::string name;                 // "tpu-v4"
-  std::string accelerator_prefix;   // "v4" of "v4-128"
-  int cores_per_chip = 2;           // what the number in an accelerator type counts
-  FlopsPerSecond peak_bf16;         // dense matmul
-  FlopsPerSecond peak_int8;         // int8 x int8 matmul
-  Bytes hbm_nominal;                // as sold
-  Bytes hbm_usable;                 // net of the runtime's reserve
+  std::string name;                // "tpu-v4"
+  std::string accelerator_prefix;  // "v4" of "v4-128"
+  int cores_per_chip = 2;          // what the number in an accelerator type counts
+  FlopsPerSecond peak_bf16;        // dense matmul
+  FlopsPerSecond peak_int8;        // int8 x int8 matmul
+  Bytes hbm_nominal;               // as sold
+  Bytes hbm_usable;                // net of the runtime's reserve
   BytesPerSecond hbm_bandwidth;
-  Bytes on_chip_memory;             // what intermediate results can stay in between two ops
-  BytesPerSecond link_bandwidth;    // one direction of one link
-  BytesPerSecond paper_bandwidth;   // the single per-chip figure of the paper's formulas
+  Bytes on_chip_memory;            // what intermediate results can stay in between two ops
+  BytesPerSecond link_bandwidth;   // one direction of one link
+  BytesPerSecond paper_bandwidth;  // the single per-chip figure of the paper's formulas
   int torus_rank = 3;
   WrapRule wrap_rule = WrapRule::kAllMultiples;
   int wrap_multiple = 4;
@@ -38,7 +38,7 @@ struct Chip {
   // Shapes with a dimension below the multiple, in ascending order of dimensions.
   std::vector<std::vector<int>> small_shapes;
   int chips_per_host = 4;
-  Dollars price_per_chip_hour;      // on demand
+  Dollars price_per_chip_hour;  // on demand
 
   bool operator==(const Chip&) const = default;
 

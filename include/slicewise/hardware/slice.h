@@ -25,14 +25,14 @@ struct Slice {
 // "4x4x4", "4x4x8_twisted".
 [[nodiscard]] std::string ToString(const Slice& slice);
 
-// Reads `AxBxC` (axes x, y, z in the order written), `AxBxC_twisted`, or an accelerator type such as
-// `v4-128`, whose number counts TensorCores and which takes the most cube-like legal shape.
+// Reads `AxBxC` (axes x, y, z in the order written), `AxBxC_twisted`, or an accelerator type such
+// as `v4-128`, whose number counts TensorCores and which takes the most cube-like legal shape.
 // Throws InputError when the text is neither, or when the chip cannot be had in that shape; the
 // message names the nearest legal shape.
 [[nodiscard]] Slice ParseSlice(std::string_view text, const Chip& chip);
 
-// Every legal shape of at most `max_chips` chips, dimensions ascending, smallest first, each once up
-// to rotation; twisted variants are not included.
+// Every legal shape of at most `max_chips` chips, dimensions ascending, smallest first, each once
+// up to rotation; twisted variants are not included.
 [[nodiscard]] std::vector<Slice> LegalSlices(const Chip& chip, int max_chips);
 
 // "v4-128": cores_per_chip times the chips.

@@ -8,7 +8,8 @@
 //            batch-sharded over them (3.2.3).
 // attention  H: axes that shard heads; B: axes that shard batch (3.3).
 // residual   `E<axes>`: the residual keeps d_model over those axes only and is replicated over the
-//            rest, as the paper's released 1D code does. Absent: d_model over all axes not gathered.
+//            rest, as the paper's released 1D code does. Absent: d_model over all axes not
+//            gathered.
 //
 // A layout speaks of the axes of a Mesh, which holds only axes longer than 1.
 #pragma once
@@ -22,11 +23,11 @@
 namespace slicewise {
 
 struct Layout {
-  AxisSet weights_embed;    // E of the weights part
-  AxisSet weights_ffn;      // F of the weights part
-  AxisSet gathered;         // axes the weights are gathered over; empty: weight-stationary
-  AxisSet attention_batch;  // B of the attention part
-  AxisSet attention_heads;  // H of the attention part
+  AxisSet weights_embed;            // E of the weights part
+  AxisSet weights_ffn;              // F of the weights part
+  AxisSet gathered;                 // axes the weights are gathered over; empty: weight-stationary
+  AxisSet attention_batch;          // B of the attention part
+  AxisSet attention_heads;          // H of the attention part
   std::optional<AxisSet> residual;  // the fourth part
 
   bool operator==(const Layout&) const = default;
@@ -50,17 +51,17 @@ struct Layout {
 // text, the part and the reason, illegal layouts included (see WhyIllegal).
 [[nodiscard]] Layout ParseLayout(std::string_view text, const Mesh& mesh);
 
-// Why the layout is not legal on the mesh, as a sentence; nullopt when it is legal: every axis exactly
-// once in weights and exactly once in attention, the gathered set within the weights' axes and within
-// attention's batch axes, and a fourth part, if any, that holds every E axis not gathered and no
-// gathered axis.
+// Why the layout is not legal on the mesh, as a sentence; nullopt when it is legal: every axis
+// exactly once in weights and exactly once in attention, the gathered set within the weights' axes
+// and within attention's batch axes, and a fourth part, if any, that holds every E axis not
+// gathered and no gathered axis.
 [[nodiscard]] std::optional<std::string> WhyIllegal(const Layout& layout, const Mesh& mesh);
 
 // "2D weight-stationary, attention over batch".
 [[nodiscard]] std::string Describe(const Layout& layout, const Mesh& mesh);
 
-// A filter such as '*/ws/*' or 'Ex.Fyz/*/Bxyz': `*` stands for any value of one whole part. A filter
-// of three parts takes layouts without a fourth part; a fourth part, or `*`, asks for them.
+// A filter such as '*/ws/*' or 'Ex.Fyz/*/Bxyz': `*` stands for any value of one whole part. A
+// filter of three parts takes layouts without a fourth part; a fourth part, or `*`, asks for them.
 class LayoutFilter {
  public:
   LayoutFilter() = default;

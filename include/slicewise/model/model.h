@@ -1,5 +1,5 @@
-// A decoder-only Transformer's shape, and what follows from the shape alone: parameter counts, FLOPs
-// per token, KV-cache elements per token. No layout, no hardware.
+// A decoder-only Transformer's shape, and what follows from the shape alone: parameter counts,
+// FLOPs per token, KV-cache elements per token. No layout, no hardware.
 //
 // Paper letters: E = embed_dim, F = ffn_dim, H = query_heads, D = head_dim, L = tokens, B = batch.
 #pragma once
@@ -31,7 +31,7 @@ struct Model {
   std::int64_t layers = 0;
   std::int64_t embed_dim = 0;
   std::int64_t ffn_dim = 0;
-  bool gated = false;           // SwiGLU or GeGLU: two input matrices of E x F
+  bool gated = false;            // SwiGLU or GeGLU: two input matrices of E x F
   std::int64_t query_heads = 0;  // 0: no attention (Figure 3's model)
   std::int64_t kv_heads = 0;     // 1: multiquery; query_heads: multihead; between: grouped-query
   std::int64_t head_dim = 0;
@@ -39,8 +39,8 @@ struct Model {
   bool tied_embedding = true;
   BlockKind block = BlockKind::kSerial;
   NormKind norm = NormKind::kRms;
-  bool norm_bias = true;        // LayerNorm only: a bias beside the scale (PaLM has none)
-  int norms_per_layer = 2;      // of embed_dim each
+  bool norm_bias = true;    // LayerNorm only: a bias beside the scale (PaLM has none)
+  int norms_per_layer = 2;  // of embed_dim each
   bool final_norm = true;
   bool query_key_norm = false;  // one more scale of head_dim each for queries and keys
   Biases biases;

@@ -1,4 +1,5 @@
-// A vector of at most N trivially copyable items that never allocates and never touches unused slots.
+// A vector of at most N trivially copyable items that never allocates and never touches unused
+// slots.
 #pragma once
 
 #include <array>

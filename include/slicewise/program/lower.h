@@ -1,7 +1,7 @@
 // Lowering: (model, layout, phase, workload) -> program.
 //
-// Where the paper's formulas come from, for a parallel block (section 3.4) with E' and F' the weight
-// axes that are not gathered and G the gathered ones; residual B_G L E_E'F':
+// Where the paper's formulas come from, for a parallel block (section 3.4) with E' and F' the
+// weight axes that are not gathered and G the gathered ones; residual B_G L E_E'F':
 //   all-gather(F')      -> B_G L E_E'                                 (section 3.2.2, A.2.1)
 //   einsum in           -> F_F', heads_F', partial sums over E'
 //   reduce-scatter(E')  -> F_F'E'; queries to heads (H axes) or straight to batch (B axes)
@@ -10,11 +10,11 @@
 //   einsum out          -> E_E', partial sums over F'
 //   reduce-scatter(F')  -> B_G L E_E'F'
 // With G = {} this is 1D (E' empty) and 2D weight-stationary; with G the einsums are preceded by
-// looped all-gathers of their weights over G (section 3.2.3, A.2.2). A serial block runs the sequence
-// twice. The all-gather and reduce-scatter over F' are blocking, because the norm stands between
-// them and the einsum; those over E' loop with the einsum they feed or follow (section 3.5). With a
-// fourth part the released 1D code is followed: norm first, both looped, then an all-reduce over the
-// axes that the residual is replicated over.
+// looped all-gathers of their weights over G (section 3.2.3, A.2.2). A serial block runs the
+// sequence twice. The all-gather and reduce-scatter over F' are blocking, because the norm stands
+// between them and the einsum; those over E' loop with the einsum they feed or follow
+// (section 3.5). With a fourth part the released 1D code is followed: norm first, both looped, then
+// an all-reduce over the axes that the residual is replicated over.
 #pragma once
 
 #include "slicewise/layout/layout.h"
@@ -47,8 +47,9 @@ void Lower(const LowerRequest& request, const Layout& layout, const Mesh& mesh, 
 // blocks of query heads: ceil(kv_heads / ways) wherever one divides the other.
 [[nodiscard]] std::int64_t KvHeadsPerShard(std::int64_t kv_heads, std::int64_t ways);
 
-// The KV head in a slot of a dim that holds `kv_heads` heads in `ways` shards; slots are consecutive,
-// KvHeadsPerShard to a shard.
-[[nodiscard]] std::int64_t KvHeadOfSlot(std::int64_t slot, std::int64_t kv_heads, std::int64_t ways);
+// The KV head in a slot of a dim that holds `kv_heads` heads in `ways` shards; slots are
+// consecutive, KvHeadsPerShard to a shard.
+[[nodiscard]] std::int64_t KvHeadOfSlot(std::int64_t slot, std::int64_t kv_heads,
+                                        std::int64_t ways);
 
 }  // namespace slicewise

@@ -1,8 +1,8 @@
 // The layer program: the explicit per-chip operations of one phase under one layout.
 //
-// It is the one source of the project. Cost prices it, memory is its peak liveness, `explain` prints
-// it, the emulator executes it, export turns it into shardings and collectives. Nothing downstream
-// looks at a Layout.
+// It is the one source of the project. Cost prices it, memory is its peak liveness, `explain`
+// prints it, the emulator executes it, export turns it into shardings and collectives. Nothing
+// downstream looks at a Layout.
 #pragma once
 
 #include <cstdint>
@@ -72,7 +72,7 @@ struct Op {
   Schedule schedule;
   std::uint8_t group;  // overlap group within the section; 0: none
   std::uint8_t term_count;
-  AxisOrder axes;      // collectives: in execution order
+  AxisOrder axes;  // collectives: in execution order
   std::array<Term, kMaxTerms> terms;
 };
 

@@ -2,8 +2,8 @@
 //
 // A program has a small table of dimensions. Each has one order of mesh axes, major to minor: its
 // index is a number written in digits, one digit per axis and a remainder. A tensor is sharded by
-// naming, per dimension, the subset of those digits it is cut by; a chip holds the indices whose cut
-// digits equal its own coordinates. So a collective only ever adds or removes digits, and every
+// naming, per dimension, the subset of those digits it is cut by; a chip holds the indices whose
+// cut digits equal its own coordinates. So a collective only ever adds or removes digits, and every
 // shard of every tensor of a program agrees on which index lives where.
 #pragma once
 
@@ -116,16 +116,16 @@ struct Tensor {
   TensorRole role;
   DataType type;
   Lifetime lifetime;
-  bool per_layer;  // persistent and phase tensors: one for each layer
-  bool streamed;   // one side of a looped collective: only two chunks exist at a time
+  bool per_layer;         // persistent and phase tensors: one for each layer
+  bool streamed;          // one side of a looped collective: only two chunks exist at a time
   std::uint8_t first_op;  // of Program::ops, the first and the last that name the tensor;
   std::uint8_t last_op;   // kNoOp while none does
   std::uint8_t rank;
   std::array<Dim, kMaxTensorRank> dims;
   std::array<AxisSet, kMaxTensorRank> sharding;  // per dim
-  AxisSet partial;  // an unreduced partial sum over these axes
-  double elements;  // per chip, padding included
-  double stored;    // elements held in memory at once: two chunks when streamed, else `elements`
+  AxisSet partial;                               // an unreduced partial sum over these axes
+  double elements;                               // per chip, padding included
+  double stored;  // elements held in memory at once: two chunks when streamed, else `elements`
 
   // Position of the dim, or -1.
   [[nodiscard]] int Find(Dim dim) const {

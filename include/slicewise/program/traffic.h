@@ -8,9 +8,9 @@ namespace slicewise {
 
 // The collective of one op, summed over its terms.
 struct Traffic {
-  // D of appendix A.1: all-gather output, reduce-scatter input, twice the operand for an all-reduce,
-  // the local operand for an all-to-all. Dims that receive digits count padded to equal chunks. 0
-  // over one chip.
+  // D of appendix A.1: all-gather output, reduce-scatter input, twice the operand for an
+  // all-reduce, the local operand for an all-to-all. Dims that receive digits count padded to equal
+  // chunks. 0 over one chip.
   Bytes volume;
   // Bytes that one chip sends on its links: D (K-1)/K over K chips.
   Bytes sent;
@@ -29,8 +29,8 @@ struct Traffic {
 // Rows of the matmul on one chip: batch x length as the einsum's left operand holds them.
 [[nodiscard]] double EinsumRows(const Program& program, const Op& op);
 
-// Weight bytes an einsum streams from HBM, or KV-cache bytes that attention does: keys and values of
-// every attended token.
+// Weight bytes an einsum streams from HBM, or KV-cache bytes that attention does: keys and values
+// of every attended token.
 [[nodiscard]] Bytes StreamedBytes(const Program& program, const Op& op);
 
 // Attention scores of one chip: query tokens x attended tokens x heads, the full rectangle.
@@ -43,8 +43,8 @@ struct Traffic {
 // fused into its neighbours.
 [[nodiscard]] Bytes ElementwiseBytes(const Program& program, const Op& op);
 
-// The dim that one axis leaves (all-gather, all-to-all) or enters (reduce-scatter) in a term; nullopt
-// where there is none (all-reduce, or the axis takes no part).
+// The dim that one axis leaves (all-gather, all-to-all) or enters (reduce-scatter) in a term;
+// nullopt where there is none (all-reduce, or the axis takes no part).
 struct AxisMove {
   bool from_partial = false;
   bool has_from = false, has_to = false;

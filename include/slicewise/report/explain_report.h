@@ -25,7 +25,7 @@ struct ExplainedOp {
   int group = 0;
   std::vector<std::string> operands;  // "query_weights E_xH_yzD"
   std::vector<std::string> results;
-  std::string moves;  // of a collective: "x: partial to F", "y: H to B"
+  std::string moves;       // of a collective: "x: partial to F", "y: H to B"
   std::string contracted;  // of an einsum: "E"
   Bytes volume;
   Bytes sent;
@@ -35,7 +35,7 @@ struct ExplainedOp {
 };
 
 struct Sensitivity {
-  std::string quantity;  // "HBM bandwidth"
+  std::string quantity;       // "HBM bandwidth"
   double latency_change = 0;  // fraction, for 10 % more of it
 };
 

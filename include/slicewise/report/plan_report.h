@@ -33,11 +33,11 @@ struct PlanEntry {
 struct PhaseReport {
   Phase phase = Phase::kPrefill;
   std::vector<PlanEntry> entries;
-  std::size_t layouts = 0;   // enumerated
-  std::size_t classes = 0;   // priced
+  std::size_t layouts = 0;  // enumerated
+  std::size_t classes = 0;  // priced
   Rejected rejected;
   std::string nearest_layout;
-  std::string why;           // why the first beats the second; empty with fewer than two
+  std::string why;  // why the first beats the second; empty with fewer than two
 };
 
 struct PlanReport {

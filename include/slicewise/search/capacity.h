@@ -15,16 +15,16 @@ struct KvBudget {
 };
 
 struct CapacityRow {
-  Layout layout;  // of the layouts with this attention part that the filter matches, the roomiest
-  Bytes kv_budget;                // per chip, at the request's batch and context
+  Layout layout;    // of the layouts with this attention part that the filter matches, the roomiest
+  Bytes kv_budget;  // per chip, at the request's batch and context
   std::int64_t kv_heads_per_chip = 0;
-  std::int64_t max_context = 0;   // tokens per sequence at the request's decode batch; 0: none
-  std::int64_t max_batch = 0;     // sequences at the request's context; 0: none
+  std::int64_t max_context = 0;  // tokens per sequence at the request's decode batch; 0: none
+  std::int64_t max_batch = 0;    // sequences at the request's context; 0: none
 };
 
-// One row per attention layout among the classes that the filter matches, largest context first. Contexts count all tokens in the
-// cache; the request's context is context + input + output. The search is exact: memory grows with
-// either number, so bisection finds the largest that fits.
+// One row per attention layout among the classes that the filter matches, largest context first.
+// Contexts count all tokens in the cache; the request's context is context + input + output. The
+// search is exact: memory grows with either number, so bisection finds the largest that fits.
 [[nodiscard]] std::vector<CapacityRow> Capacity(const Setting& setting, const LayoutFilter& filter,
                                                 const KvBudget& budget);
 

@@ -18,8 +18,8 @@ enum class Objective : std::uint8_t {
 };
 [[nodiscard]] std::string_view Name(Objective objective);
 
-// Total order: plans that fit before plans that do not (by how little they miss), then the objective,
-// then latency, then memory, then the layout's text.
+// Total order: plans that fit before plans that do not (by how little they miss), then the
+// objective, then latency, then memory, then the layout's text.
 [[nodiscard]] bool Better(const Plan& a, const Plan& b, Objective objective, const Mesh& mesh);
 
 struct Rejected {
@@ -30,8 +30,8 @@ struct Rejected {
 
 struct PhasePlans {
   Phase phase = Phase::kPrefill;
-  std::size_t layouts = 0;   // enumerated, before relabelling equal axes
-  std::vector<Plan> plans;   // one per class, feasible, best first; all of them, not only the top
+  std::size_t layouts = 0;  // enumerated, before relabelling equal axes
+  std::vector<Plan> plans;  // one per class, feasible, best first; all of them, not only the top
   Rejected rejected;
 };
 
@@ -39,8 +39,8 @@ struct PhasePlans {
 [[nodiscard]] PhasePlans SearchPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
                                      Objective objective);
 
-// A prefill and a decode plan of one slice that share the stored weights: the same weights part, the
-// same count of stored heads and, with grouped-query attention, the same order of them.
+// A prefill and a decode plan of one slice that share the stored weights: the same weights part,
+// the same count of stored heads and, with grouped-query attention, the same order of them.
 struct Deployment {
   Plan prefill;
   Plan decode;
@@ -51,8 +51,8 @@ struct Deployment {
 };
 
 // The fastest deployment whose two plans fit, over every weights part, head count and head order;
-// nullopt when there is none. Exact: once these are fixed, the best of either phase is independent of
-// the other.
+// nullopt when there is none. Exact: once these are fixed, the best of either phase is independent
+// of the other.
 [[nodiscard]] std::optional<Deployment> SearchDeployment(Evaluator& evaluator,
                                                          const LayoutFilter& filter);
 

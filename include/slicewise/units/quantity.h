@@ -75,8 +75,12 @@ constexpr Bytes Gigabytes(double gigabytes) { return Bytes::FromBase(gigabytes *
 constexpr Bytes Gibibytes(double gibibytes) { return Bytes::FromBase(gibibytes * 1073741824.0); }
 constexpr Flops FlopsOf(double flops) { return Flops::FromBase(flops); }
 constexpr Seconds SecondsOf(double seconds) { return Seconds::FromBase(seconds); }
-constexpr Seconds Milliseconds(double milliseconds) { return Seconds::FromBase(milliseconds * 1e-3); }
-constexpr Seconds Microseconds(double microseconds) { return Seconds::FromBase(microseconds * 1e-6); }
+constexpr Seconds Milliseconds(double milliseconds) {
+  return Seconds::FromBase(milliseconds * 1e-3);
+}
+constexpr Seconds Microseconds(double microseconds) {
+  return Seconds::FromBase(microseconds * 1e-6);
+}
 constexpr BytesPerSecond GigabytesPerSecond(double rate) {
   return BytesPerSecond::FromBase(rate * 1e9);
 }

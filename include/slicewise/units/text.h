@@ -11,7 +11,8 @@
 
 namespace slicewise {
 
-// "28.5 ms", "85.2 s", "1.20 us": three significant digits, the unit that keeps the number readable.
+// "28.5 ms", "85.2 s", "1.20 us": three significant digits, the unit that keeps the number
+// readable.
 [[nodiscard]] std::string Format(Seconds time);
 // "30.8 GiB": three significant digits, binary units, as memory is spoken of.
 [[nodiscard]] std::string Format(Bytes amount);
@@ -34,8 +35,8 @@ namespace slicewise {
 // "300ms", "1.9 s", "20 us". A bare number is refused: a time without a unit is a mistake waiting.
 [[nodiscard]] Seconds ParseSeconds(std::string_view text);
 
-// The candidate nearest to `text` by edit distance (insert, delete, substitute, swap neighbours), if
-// it is near enough to be a plausible misspelling (a third of the length, at least two edits).
+// The candidate nearest to `text` by edit distance (insert, delete, substitute, swap neighbours),
+// if it is near enough to be a plausible misspelling (a third of the length, at least two edits).
 [[nodiscard]] std::optional<std::string> NearestName(std::string_view text,
                                                      std::span<const std::string> candidates);
 // "; did you mean 'x'?", or "" where nothing is near.

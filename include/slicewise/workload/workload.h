@@ -22,8 +22,9 @@ enum class Scope : std::uint8_t {
 [[nodiscard]] std::string_view Name(Logits logits);
 [[nodiscard]] std::string_view Name(Scope scope);
 
-// One workload, both phases. Prefill passes `input_length` tokens per sequence after `context` cached
-// ones. Decode starts from context + input_length cached tokens and runs `output_length` steps.
+// One workload, both phases. Prefill passes `input_length` tokens per sequence after `context`
+// cached ones. Decode starts from context + input_length cached tokens and runs `output_length`
+// steps.
 struct Workload {
   std::int64_t prefill_batch = 1;
   std::int64_t decode_batch = 1;
