@@ -77,8 +77,8 @@ void AddCoverage(Validation& validation, double coverage) {
 
 }  // namespace
 
-Validation Validate(const MeasurementFile& file, const PublishedExtras& extras,
-                    const Calibration& calibration, NetworkKind network) {
+Validation Validate(const MeasurementFile& file, const Calibration& calibration,
+                    NetworkKind network) {
   Validation validation;
   validation.title = file.title;
   validation.calibration = calibration.name;
@@ -105,11 +105,11 @@ Validation Validate(const MeasurementFile& file, const PublishedExtras& extras,
   const auto append = [&](const std::vector<Check>& checks) {
     validation.checks.insert(validation.checks.end(), checks.begin(), checks.end());
   };
-  if (extras.figure3) {
-    append(VolumeChecks(*extras.figure3));
+  if (file.figure3) {
+    append(VolumeChecks(*file.figure3));
   }
-  if (extras.table1) {
-    append(ContextChecks(*extras.table1));
+  if (file.table1) {
+    append(ContextChecks(*file.table1));
   }
   for (const Measurement& measurement : file.rows) {
     // The claims speak of the paper's own model and slice; a user's file has no such row.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 #include <memory>
@@ -64,6 +65,29 @@ bool Within(const char* what, double found, const std::optional<double>& limit, 
   return false;
 }
 
+// Several files read as one; ids must differ between them, and the chip must not.
+MeasurementFile LoadAll(const std::vector<std::string>& paths) {
+  MeasurementFile all = LoadMeasurements(paths.front());
+  for (std::size_t i = 1; i < paths.size(); ++i) {
+    const MeasurementFile next = LoadMeasurements(paths[i]);
+    if (next.chip != all.chip) {
+      throw InputError(fmt::format("{}: measurements of {}, but the files before are of {}",
+                                   paths[i], next.chip, all.chip));
+    }
+    for (const Measurement& row : next.rows) {
+      const auto same = [&](const Measurement& other) { return other.id == row.id; };
+      if (std::any_of(all.rows.begin(), all.rows.end(), same)) {
+        throw InputError(fmt::format("{}: row '{}' is in an earlier file too", paths[i], row.id));
+      }
+      all.rows.push_back(row);
+    }
+    all.title += "; " + next.title;
+    all.figure3 = all.figure3 ? all.figure3 : next.figure3;
+    all.table1 = all.table1 ? all.table1 : next.table1;
+  }
+  return all;
+}
+
 ExitCode RunValidate(const ValidateOptions& options, Streams streams) {
   const OutputFormat format = ResolveFormat(options.common);
   const auto max_median = ParseLimit("--max-median-error", options.max_median);
@@ -79,18 +103,13 @@ ExitCode RunValidate(const ValidateOptions& options, Streams streams) {
     files = {"pope2022"};
   }
   const std::size_t width = ResultWidth(options.common.output, streams.terminal);
-  std::string text;
-  bool within = true;
-  for (const std::string& path : files) {
-    const MeasurementFile file = LoadMeasurements(path);
-    const Validation validation = Validate(file, LoadPublishedExtras(path), calibration, network);
-    text += Render(validation, format, width);
-    const ErrorSummary& all = validation.groups.back();
-    within = Within("median", all.median, max_median, streams.err) && within;
-    within = Within("90th percentile", all.p90, max_p90, streams.err) && within;
-  }
-  WriteResult(text, options.common.output, streams.out);
-  return within ? ExitCode::kDone : ExitCode::kCheckFailed;
+  const MeasurementFile file = LoadAll(files);
+  const Validation validation = Validate(file, calibration, network);
+  WriteResult(Render(validation, format, width), options.common.output, streams.out);
+  const ErrorSummary& all = validation.groups.back();
+  const bool median = Within("median", all.median, max_median, streams.err);
+  const bool p90 = Within("90th percentile", all.p90, max_p90, streams.err);
+  return median && p90 ? ExitCode::kDone : ExitCode::kCheckFailed;
 }
 
 struct CalibrateOptions {
@@ -99,17 +118,7 @@ struct CalibrateOptions {
 };
 
 ExitCode RunCalibrate(const CalibrateOptions& options, Streams streams) {
-  std::vector<Measurement> rows;
-  std::string chip;
-  for (const std::string& path : options.files) {
-    const MeasurementFile file = LoadMeasurements(path);
-    if (!chip.empty() && chip != file.chip) {
-      throw InputError(fmt::format("{}: measurements of {}, but the files before are of {}", path,
-                                   file.chip, chip));
-    }
-    chip = file.chip;
-    rows.insert(rows.end(), file.rows.begin(), file.rows.end());
-  }
+  const MeasurementFile file = LoadAll(options.files);
   const Calibration start =
       options.start == "prior" ? PriorCalibration() : LoadCalibration(options.start);
   const auto progress = [&](int iteration, double loss) {
@@ -117,11 +126,12 @@ ExitCode RunCalibrate(const CalibrateOptions& options, Streams streams) {
       streams.err << fmt::format("\riteration {}, loss {:.6f}", iteration, loss) << std::flush;
     }
   };
-  const FitResult result = Fit(rows, start, options.name.empty() ? chip : options.name, progress);
+  const FitResult result =
+      Fit(file.rows, start, options.name.empty() ? file.chip : options.name, progress);
   if (streams.terminal.interactive) {
     streams.err << "\n";
   }
-  WriteResult(CalibrationJson(result, options.files, chip, SLICEWISE_VERSION).dump(2) + "\n",
+  WriteResult(CalibrationJson(result, options.files, file.chip, SLICEWISE_VERSION).dump(2) + "\n",
               options.output, streams.out);
   streams.err << FitText(result);
   return ExitCode::kDone;

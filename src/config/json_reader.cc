@@ -242,6 +242,24 @@ std::vector<std::int64_t> JsonReader::Counts(std::string_view key) {
   return counts;
 }
 
+std::vector<double> JsonReader::Positives(std::string_view key) {
+  constexpr std::string_view kExpected = "an array of numbers above 0";
+  const Json& array = Require(key, kExpected);
+  const std::string pointer = pointer_ + PointerStep(key);
+  if (!array.is_array()) {
+    shared_->FailFound(pointer, array, kExpected);
+  }
+  std::vector<double> numbers;
+  for (std::size_t i = 0; i < array.size(); ++i) {
+    const Json& item = array[i];
+    if (!item.is_number() || !(item.get<double>() > 0)) {
+      shared_->FailFound(fmt::format("{}/{}", pointer, i), item, "a number above 0");
+    }
+    numbers.push_back(item.get<double>());
+  }
+  return numbers;
+}
+
 std::vector<std::string> JsonReader::Texts(std::string_view key) {
   constexpr std::string_view kExpected = "an array of texts";
   const Json& array = Require(key, kExpected);

@@ -122,6 +122,60 @@ JsonReader Open(const std::string& name_or_path) {
   return root;
 }
 
+// Model and slice of a published figure or table, whose own errors are given the member's place.
+Setting ReadSetting(JsonReader& reader, const JsonReader& slice_owner, const std::string& slice,
+                    Cache& cache) {
+  Setting setting;
+  setting.chip = cache.chip;
+  const std::string model = reader.Text("model");
+  try {
+    setting.model = LoadModel(model).model;
+  } catch (const InputError& error) {
+    reader.Fail("model", error.what());
+  }
+  try {
+    setting.slice = ParseSlice(slice, cache.chip);
+  } catch (const InputError& error) {
+    slice_owner.Fail("slice", error.what());
+  }
+  return setting;
+}
+
+VolumeFigure ReadFigure(JsonReader reader, Cache& cache) {
+  VolumeFigure figure;
+  figure.source = reader.Text("source");
+  figure.setting = ReadSetting(reader, reader, reader.Text("slice"), cache);
+  figure.layouts = reader.Texts("layouts");
+  for (JsonReader row : reader.Objects("rows")) {
+    figure.rows.push_back({row.Positive("tokens"), row.Positives("volume_gigabytes")});
+    if (figure.rows.back().gigabytes.size() != figure.layouts.size()) {
+      row.Fail("volume_gigabytes",
+               fmt::format("found {} values, expected one for each of {} layouts",
+                           figure.rows.back().gigabytes.size(), figure.layouts.size()));
+    }
+  }
+  return figure;
+}
+
+ContextTable ReadContextTable(JsonReader reader, Cache& cache) {
+  ContextTable table;
+  table.source = reader.Text("source");
+  const std::string slice = reader.Text("slice");
+  const std::int64_t padded_heads = reader.Count("padded_heads");
+  table.kv_budget_fraction = reader.Positive("kv_budget_fraction");
+  for (JsonReader row : reader.Objects("rows")) {
+    ContextRow out;
+    out.variant = row.Text("variant");
+    out.setting = ReadSetting(row, reader, slice, cache);
+    out.setting.padded_heads = padded_heads;
+    out.setting.workload.decode_batch = row.Count("batch");
+    out.attention = row.Choice("attention", {"Hxyz", "Bxyz"});
+    out.published = row.Count("max_context");
+    table.rows.push_back(out);
+  }
+  return table;
+}
+
 }  // namespace
 
 MeasurementFile LoadMeasurements(const std::string& name_or_path) {
@@ -142,52 +196,15 @@ MeasurementFile LoadMeasurements(const std::string& name_or_path) {
   if (file.rows.empty()) {
     root.Fail("rows", "found none, expected at least one measurement");
   }
-  for (const char* key : {"notes", "figure3", "table1"}) {
-    root.Skip(key);
-  }
-  root.Finish();
-  return file;
-}
-
-PublishedExtras LoadPublishedExtras(const std::string& name_or_path) {
-  JsonReader root = Open(name_or_path);
-  PublishedExtras extras;
   if (root.Has("figure3")) {
-    JsonReader reader = root.Object("figure3");
-    VolumeFigure figure;
-    figure.source = reader.Text("source");
-    figure.setting.chip = LoadChip("tpu-v4");
-    figure.setting.model = LoadModel(reader.Text("model")).model;
-    figure.setting.slice = ParseSlice(reader.Text("slice"), figure.setting.chip);
-    figure.layouts = reader.Texts("layouts");
-    for (JsonReader row : reader.Objects("rows")) {
-      figure.rows.push_back(
-          {row.Positive("tokens"), row.json().at("volume_gigabytes").get<std::vector<double>>()});
-    }
-    extras.figure3 = std::move(figure);
+    file.figure3 = ReadFigure(root.Object("figure3"), cache);
   }
   if (root.Has("table1")) {
-    JsonReader reader = root.Object("table1");
-    ContextTable table;
-    table.source = reader.Text("source");
-    const std::string slice = reader.Text("slice");
-    const std::int64_t padded_heads = reader.Count("padded_heads");
-    table.kv_budget_fraction = reader.Positive("kv_budget_fraction");
-    for (JsonReader row : reader.Objects("rows")) {
-      ContextRow out;
-      out.variant = row.Text("variant");
-      out.setting.chip = LoadChip("tpu-v4");
-      out.setting.model = LoadModel(row.Text("model")).model;
-      out.setting.slice = ParseSlice(slice, out.setting.chip);
-      out.setting.padded_heads = padded_heads;
-      out.setting.workload.decode_batch = row.Count("batch");
-      out.attention = row.Text("attention");
-      out.published = row.Count("max_context");
-      table.rows.push_back(out);
-    }
-    extras.table1 = std::move(table);
+    file.table1 = ReadContextTable(root.Object("table1"), cache);
   }
-  return extras;
+  root.Skip("notes");
+  root.Finish();
+  return file;
 }
 
 }  // namespace slicewise

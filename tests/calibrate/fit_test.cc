@@ -86,8 +86,8 @@ class RecoversParameter : public testing::TestWithParam<Moved> {};
 INSTANTIATE_TEST_SUITE_P(
     Moved, RecoversParameter,
     testing::Values(Moved{"matmul_efficiency", &Calibration::matmul_efficiency, 0.65},
-                    Moved{"weight_bandwidth", &Calibration::weight_bandwidth, 0.70},
-                    Moved{"link_bandwidth", &Calibration::link_bandwidth, 0.75},
+                    Moved{"weight_bandwidth", &Calibration::weight_bandwidth, 0.64},
+                    Moved{"link_bandwidth", &Calibration::link_bandwidth, 0.80},
                     Moved{"gather_bandwidth", &Calibration::gather_bandwidth, 0.70},
                     Moved{"exposed_fraction", &Calibration::exposed_fraction, 0.9},
                     Moved{"axis_concurrency", &Calibration::axis_concurrency, 0.1}),
@@ -100,8 +100,8 @@ TEST_P(RecoversParameter, FromSyntheticMeasurements) {
   Calibration truth = PriorCalibration();
   const double prior = truth.*moved.member;
   truth.*moved.member = moved.truth;
-  const FitResult result = FitTo(MadeBy(truth, Rows(true)));
-  EXPECT_NEAR(result.calibration.*moved.member, moved.truth, 0.1 * std::abs(prior - moved.truth));
+  const FitResult result = FitTo(Repeated(MadeBy(truth, Rows(true))));
+  EXPECT_NEAR(result.calibration.*moved.member, moved.truth, 0.25 * std::abs(prior - moved.truth));
   EXPECT_TRUE(Find(result, moved.name).determined);
   EXPECT_DOUBLE_EQ(Find(result, moved.name).start, prior);
   EXPECT_LT(std::abs(result.fit.worst), 0.01) << result.fit.worst_id;
@@ -112,11 +112,59 @@ TEST(Fit, RecoversSeveralAtOnce) {
   truth.matmul_efficiency = 0.70;
   truth.weight_bandwidth = 0.65;
   truth.link_bandwidth = 0.80;
-  const FitResult result = FitTo(MadeBy(truth, Rows(true)));
+  const FitResult result = FitTo(Repeated(MadeBy(truth, Rows(true))));
   EXPECT_NEAR(result.calibration.matmul_efficiency, 0.70, 0.03);
   EXPECT_NEAR(result.calibration.weight_bandwidth, 0.65, 0.03);
   EXPECT_NEAR(result.calibration.link_bandwidth, 0.80, 0.05);
   EXPECT_LT(std::abs(result.fit.worst), 0.01) << result.fit.worst_id;
+}
+
+// What is minimised: Huber's loss, in units of 5 %, of log(predicted / measured), and the pull to the
+// start, as of one measurement of the parameter with its prior's standard error.
+double LossOf(const Calibration& calibration, const Calibration& start,
+              const std::vector<Measurement>& rows) {
+  double loss = 0;
+  for (const Measurement& row : rows) {
+    const double r = std::abs(std::log(
+        Predict(row, calibration, NetworkKind::kTorus).as_published / row.latency));
+    loss += r <= 0.05 ? r * r : 0.05 * (2 * r - 0.05);
+  }
+  for (const CalibrationParameter& p : CalibrationParameters()) {
+    const double moved = (calibration.*p.member - start.*p.member) / p.prior_width;
+    loss += 0.05 * 0.05 * moved * moved;
+  }
+  return loss;
+}
+
+// The slow twin of the solver: from where it ends no step of any one parameter, nor of any two, goes
+// down by more than a hundredth.
+TEST(Fit, EndsWhereNoNearbyPointIsBetter) {
+  Calibration truth = PriorCalibration();
+  truth.matmul_efficiency = 0.70;
+  truth.weight_bandwidth = 0.65;
+  truth.link_bandwidth = 0.80;
+  truth.axis_concurrency = 0.2;
+  const std::vector<Measurement> rows = MadeBy(truth, Rows(true));
+  const FitResult result = FitTo(rows);
+  const Calibration prior = PriorCalibration();
+  const double loss = LossOf(result.calibration, prior, rows);
+  EXPECT_LT(loss, 0.5 * LossOf(prior, prior, rows));
+  const auto stepped = [](Calibration calibration, const CalibrationParameter& p, double step) {
+    calibration.*p.member =
+        std::clamp(calibration.*p.member + step * (p.upper - p.lower), p.lower, p.upper);
+    return calibration;
+  };
+  for (const CalibrationParameter& p : CalibrationParameters()) {
+    for (const CalibrationParameter& q : CalibrationParameters()) {
+      for (double a : {-0.02, -0.002, 0.002, 0.02}) {
+        for (double b : {-0.02, -0.002, 0.002, 0.02}) {
+          const Calibration nearby = stepped(stepped(result.calibration, p, a), q, b);
+          EXPECT_GT(LossOf(nearby, prior, rows), 0.99 * loss)
+              << p.name << " " << a << ", " << q.name << " " << b;
+        }
+      }
+    }
+  }
 }
 
 // Starting at the truth nothing moves.

@@ -29,11 +29,37 @@ struct Measurement {
   std::int64_t decode_layers = 0;
 };
 
+// The paper's Figure 3: communication volume of the feed-forward layer.
+struct VolumeFigure {
+  struct Row {
+    double tokens = 0;
+    std::vector<double> gigabytes;  // published, per layout
+  };
+  std::string source;
+  Setting setting;
+  std::vector<std::string> layouts;
+  std::vector<Row> rows;
+};
+// The paper's Table 1: maximum context length.
+struct ContextRow {
+  std::string variant;
+  Setting setting;
+  std::string attention;
+  std::int64_t published = 0;
+};
+struct ContextTable {
+  std::string source;
+  double kv_budget_fraction = 0;  // of nominal HBM
+  std::vector<ContextRow> rows;
+};
+
 struct MeasurementFile {
   std::string source;  // for messages and provenance
   std::string title;
   std::string chip;
   std::vector<Measurement> rows;
+  std::optional<VolumeFigure> figure3;
+  std::optional<ContextTable> table1;
 };
 
 struct Prediction {

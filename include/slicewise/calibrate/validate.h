@@ -19,34 +19,6 @@ struct ValidationRow {
   bool covered = false;    // the published latency lies within the predicted interval
 };
 
-// The paper's Figure 3: communication volume of the feed-forward layer.
-struct VolumeFigure {
-  struct Row {
-    double tokens = 0;
-    std::vector<double> gigabytes;  // published, per layout
-  };
-  std::string source;
-  Setting setting;
-  std::vector<std::string> layouts;
-  std::vector<Row> rows;
-};
-// The paper's Table 1: maximum context length.
-struct ContextRow {
-  std::string variant;
-  Setting setting;
-  std::string attention;
-  std::int64_t published = 0;
-};
-struct ContextTable {
-  std::string source;
-  double kv_budget_fraction = 0;  // of nominal HBM
-  std::vector<ContextRow> rows;
-};
-struct PublishedExtras {
-  std::optional<VolumeFigure> figure3;
-  std::optional<ContextTable> table1;
-};
-
 // One number that was published beside the measured rows.
 struct Check {
   std::string name;
@@ -71,8 +43,9 @@ struct Validation {
   std::vector<Check> checks;     // Figure 3, Table 1 and the claims of the text
 };
 
-[[nodiscard]] Validation Validate(const MeasurementFile& file, const PublishedExtras& extras,
-                                  const Calibration& calibration, NetworkKind network);
+// The measurements must outlive the result, whose rows point to them.
+[[nodiscard]] Validation Validate(const MeasurementFile& file, const Calibration& calibration,
+                                  NetworkKind network);
 
 // The text's claims that a planner can state, for PaLM 540B on TPU v4. `base` is palm-540b on 4x4x4
 // with 64 stored heads under the calibration to judge.

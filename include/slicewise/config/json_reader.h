@@ -39,6 +39,7 @@ class JsonReader {
   [[nodiscard]] JsonReader Object(std::string_view key);
   [[nodiscard]] std::vector<JsonReader> Objects(std::string_view key);   // an array of objects
   [[nodiscard]] std::vector<std::int64_t> Counts(std::string_view key);  // an array of Count
+  [[nodiscard]] std::vector<double> Positives(std::string_view key);     // an array of Positive
   [[nodiscard]] std::vector<std::string> Texts(std::string_view key);
   // Exactly one of `allowed`.
   [[nodiscard]] std::string Choice(std::string_view key, const std::vector<std::string>& allowed);
