@@ -139,6 +139,8 @@ TensorId Lowering::Add(TensorRole role, DataType type, Lifetime lifetime, bool p
   t.first_op = kNoOp;
   t.last_op = kNoOp;
   t.rank = static_cast<std::uint8_t>(cuts.size());
+  t.dims = {};
+  t.sharding = {};
   t.partial = partial;
   double elements = 1;
   std::size_t i = 0;
@@ -181,6 +183,7 @@ Op& Lowering::Emit(OpKind kind, Part part) {
   op.group = 0;
   op.term_count = 0;
   op.axes = {};
+  op.terms.fill({kNoTensor, kNoTensor, kNoTensor});
   return op;
 }
 

@@ -49,6 +49,9 @@ std::vector<Measurement> Rows(bool gathered) {
       }
     }
     rows.push_back(Row(Phase::kDecode, 512, 128, "Fxyz/ws/Bxyz", slice));
+    for (std::int64_t batch : {8, 16, 32}) {  // weights are all they wait for
+      rows.push_back(Row(Phase::kDecode, batch, 256, "Ex.Fyz/ws/Hxyz", slice));
+    }
   }
   return rows;
 }
@@ -93,15 +96,25 @@ INSTANTIATE_TEST_SUITE_P(
                     Moved{"axis_concurrency", &Calibration::axis_concurrency, 0.1}),
     [](const auto& param) { return param.param.name; });
 
-// One parameter of the truth lies away from its prior; the fit finds it there, to a tenth of the
-// way, and predicts every row within 1 %.
+// Enough repetitions that the data outweigh the priors, some of which are narrow (the bandwidths':
+// 3 to 5 % of nominal).
+std::vector<Measurement> Repeated(const std::vector<Measurement>& rows) {
+  std::vector<Measurement> repeated;
+  for (int i = 0; i < 10; ++i) {
+    repeated.insert(repeated.end(), rows.begin(), rows.end());
+  }
+  return repeated;
+}
+
+// One parameter of the truth lies away from its prior; the fit finds it there, two thirds of the
+// way or more (narrow priors and parameters that act alike hold it back), and every row within 1 %.
 TEST_P(RecoversParameter, FromSyntheticMeasurements) {
   const Moved& moved = GetParam();
   Calibration truth = PriorCalibration();
   const double prior = truth.*moved.member;
   truth.*moved.member = moved.truth;
   const FitResult result = FitTo(Repeated(MadeBy(truth, Rows(true))));
-  EXPECT_NEAR(result.calibration.*moved.member, moved.truth, 0.25 * std::abs(prior - moved.truth));
+  EXPECT_NEAR(result.calibration.*moved.member, moved.truth, 0.3 * std::abs(prior - moved.truth));
   EXPECT_TRUE(Find(result, moved.name).determined);
   EXPECT_DOUBLE_EQ(Find(result, moved.name).start, prior);
   EXPECT_LT(std::abs(result.fit.worst), 0.01) << result.fit.worst_id;
@@ -119,14 +132,14 @@ TEST(Fit, RecoversSeveralAtOnce) {
   EXPECT_LT(std::abs(result.fit.worst), 0.01) << result.fit.worst_id;
 }
 
-// What is minimised: Huber's loss, in units of 5 %, of log(predicted / measured), and the pull to the
-// start, as of one measurement of the parameter with its prior's standard error.
+// What is minimised: Huber's loss, in units of 5 %, of log(predicted / measured), and the pull to
+// the start, as of one measurement of the parameter with its prior's standard error.
 double LossOf(const Calibration& calibration, const Calibration& start,
               const std::vector<Measurement>& rows) {
   double loss = 0;
   for (const Measurement& row : rows) {
-    const double r = std::abs(std::log(
-        Predict(row, calibration, NetworkKind::kTorus).as_published / row.latency));
+    const double r = std::abs(
+        std::log(Predict(row, calibration, NetworkKind::kTorus).as_published / row.latency));
     loss += r <= 0.05 ? r * r : 0.05 * (2 * r - 0.05);
   }
   for (const CalibrationParameter& p : CalibrationParameters()) {
@@ -136,8 +149,8 @@ double LossOf(const Calibration& calibration, const Calibration& start,
   return loss;
 }
 
-// The slow twin of the solver: from where it ends no step of any one parameter, nor of any two, goes
-// down by more than a hundredth.
+// The slow twin of the solver: from where it ends no step of any one parameter, nor of any two,
+// goes down by more than a hundredth.
 TEST(Fit, EndsWhereNoNearbyPointIsBetter) {
   Calibration truth = PriorCalibration();
   truth.matmul_efficiency = 0.70;
@@ -197,11 +210,12 @@ TEST(Fit, NamesWhatTheDataDoNotDetermine) {
   std::vector<Measurement> rows = Rows(false);
   for (Measurement& row : rows) {
     row.setting.workload.weights = DataType::kInt8;
+    row.setting.workload.scope = Scope::kLayers;  // the embedding stays bf16
   }
   const FitResult int8 = FitTo(MadeBy(truth, rows));
   EXPECT_TRUE(Find(int8, "int8_weight_bandwidth").determined);
-  EXPECT_FALSE(Find(int8, "weight_bandwidth").determined &&
-               int8.calibration.weight_bandwidth != prior.weight_bandwidth);
+  EXPECT_FALSE(Find(int8, "weight_bandwidth").determined);
+  EXPECT_EQ(int8.calibration.weight_bandwidth, prior.weight_bandwidth);
 }
 
 // A user's ten rows of one slice: 18 parameters, fewer data; the fit stays sane.
