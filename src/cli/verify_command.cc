@@ -1,11 +1,13 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "commands.h"
 #include "options.h"
 #include "output.h"
+#include "slicewise/config/plan_config.h"
 #include "slicewise/report/verify_report.h"
 #include "slicewise/search/enumerate.h"
 #include "slicewise/search/search.h"
@@ -16,13 +18,20 @@ namespace {
 
 struct VerifyCommandOptions {
   CommonOptions common;
+  std::string plan_file;
   bool all = false;
 };
 
-std::string Render(const VerifySummary& summary, OutputFormat format) {
+// One layout to run.
+struct Candidate {
+  Layout layout;
+  std::int64_t padded_heads = 0;
+};
+
+std::string Render(const VerifySummary& summary, OutputFormat format, std::size_t width) {
   switch (format) {
     case OutputFormat::kTable:
-      return VerifyText(summary);
+      return VerifyText(summary, width);
     case OutputFormat::kJson:
       return VerifyJson(summary).dump(2) + "\n";
     case OutputFormat::kCsv:
@@ -54,32 +63,70 @@ std::vector<Layout> Choose(const Request& request, const Mesh& mesh, bool all) {
   return {layouts.front()};
 }
 
+// What the command line, or a plan file, asks to run.
+struct Task {
+  Setting setting;
+  std::vector<Candidate> candidates;
+};
+
+Task FromPlanFile(const std::string& path) {
+  const PlanFile file = LoadPlanFile(path);
+  Task task = {file.setting, {}};
+  for (const PlanFileEntry& entry : file.plans) {
+    const auto same = [&](const Candidate& other) {
+      return other.layout == entry.layout && other.padded_heads == entry.stored_heads;
+    };
+    // Both phases of a layout run anyway.
+    if (std::none_of(task.candidates.begin(), task.candidates.end(), same)) {
+      task.candidates.push_back({entry.layout, entry.stored_heads});
+    }
+  }
+  return task;
+}
+
+Task FromOptions(const VerifyCommandOptions& options) {
+  const Request request = Resolve(options.common);
+  Task task = {request.setting, {}};
+  for (const Layout& layout : Choose(request, Mesh(request.setting.slice), options.all)) {
+    task.candidates.push_back({layout, request.setting.padded_heads});
+  }
+  return task;
+}
+
 ExitCode RunVerify(const VerifyCommandOptions& options, Streams streams) {
   const OutputFormat format = ResolveFormat(options.common);
-  const Request request = Resolve(options.common);
-  const Mesh mesh(request.setting.slice);
-  VerifySummary summary;
-  summary.model = request.setting.model.name;
-  summary.slice = ToString(request.setting.slice);
-  VerifyOptions verify;
-  verify.workload = request.setting.workload;
-  verify.padded_heads = request.setting.padded_heads;
-  const std::vector<Layout> layouts = Choose(request, mesh, options.all);
-  if (layouts.empty()) {
+  if (!options.plan_file.empty() && (options.common.model || options.common.slice)) {
+    throw InputError(
+        "verify: a plan file names its model and slice; --model and --slice do not go "
+        "with it");
+  }
+  const Task task =
+      options.plan_file.empty() ? FromOptions(options) : FromPlanFile(options.plan_file);
+  if (task.candidates.empty()) {
     streams.err << "slicewise: no legal layout matches\n";
     return ExitCode::kInfeasible;
   }
-  for (const Layout& layout : layouts) {
-    summary.reports.push_back(Verify(request.setting.model, request.setting.slice, layout, verify));
-    if (streams.terminal.interactive && layouts.size() > 1) {
-      streams.err << fmt::format("\r{} of {} layouts", summary.reports.size(), layouts.size())
+  VerifySummary summary;
+  summary.model = task.setting.model.name;
+  summary.slice = ToString(task.setting.slice);
+  const bool progress = streams.terminal.interactive && task.candidates.size() > 1;
+  for (const Candidate& candidate : task.candidates) {
+    VerifyOptions verify;
+    verify.workload = task.setting.workload;
+    verify.padded_heads = candidate.padded_heads;
+    summary.reports.push_back(
+        Verify(task.setting.model, task.setting.slice, candidate.layout, verify));
+    if (progress) {
+      streams.err << fmt::format("\r{} of {} layouts", summary.reports.size(),
+                                 task.candidates.size())
                   << std::flush;
     }
   }
-  if (streams.terminal.interactive && layouts.size() > 1) {
+  if (progress) {
     streams.err << "\n";
   }
-  WriteResult(Render(summary, format), options.common.output, streams.out);
+  const std::size_t width = ResultWidth(options.common.output, streams.terminal);
+  WriteResult(Render(summary, format, width), options.common.output, streams.out);
   return summary.passed() ? ExitCode::kDone : ExitCode::kCheckFailed;
 }
 
@@ -89,6 +136,9 @@ Command AddVerify(CLI::App& root) {
   auto options = std::make_shared<VerifyCommandOptions>();
   CLI::App* app = root.add_subcommand(
       "verify", "Execute layouts on a virtual torus; compare numbers, traffic and memory.");
+  app->add_option(
+      "plan", options->plan_file,
+      "plan document (plan --format json): its layouts are run, in place of --model ...");
   AddModelOptions(*app, options->common);
   AddWorkloadOptions(*app, options->common);
   AddSearchOptions(*app, options->common);

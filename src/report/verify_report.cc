@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <nlohmann/json.hpp>
 
 #include "slicewise/report/table.h"
@@ -87,9 +88,9 @@ Table SummaryTable(const VerifySummary& summary) {
   return table;
 }
 
-using RenderTable = std::string (*)(const Table&);
+using RenderTable = std::function<std::string(const Table&)>;
 
-std::string Render(const VerifySummary& summary, RenderTable render) {
+std::string Render(const VerifySummary& summary, const RenderTable& render) {
   std::string text = fmt::format("{} on a virtual {}\n", summary.model, summary.slice);
   if (!summary.reports.empty()) {
     text += ShrunkText(summary.reports.front().request) + "\n";
@@ -142,8 +143,6 @@ Json ReportJson(const VerifyReport& report) {
           {"memory", memory}};
 }
 
-std::string TextTable(const Table& table) { return TableText(table); }
-
 }  // namespace
 
 bool VerifySummary::passed() const {
@@ -151,7 +150,9 @@ bool VerifySummary::passed() const {
                      [](const VerifyReport& report) { return report.passed(); });
 }
 
-std::string VerifyText(const VerifySummary& summary) { return Render(summary, TextTable); }
+std::string VerifyText(const VerifySummary& summary, std::size_t width) {
+  return Wrap(Render(summary, [&](const Table& table) { return FittedText(table, width); }), width);
+}
 std::string VerifyMarkdown(const VerifySummary& summary) { return Render(summary, TableMarkdown); }
 
 std::string VerifyCsv(const VerifySummary& summary) {

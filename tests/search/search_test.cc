@@ -1,7 +1,9 @@
 // Ranking, rejection and deployments, against brute force.
 #include "slicewise/search/search.h"
 
+#include <map>
 #include <numeric>
+#include <random>
 #include <set>
 
 #include "program/program_test_util.h"
@@ -173,7 +175,49 @@ TEST(SearchPhase, RejectsLayoutsThatTheHeadCountDoesNotFit) {
   }
 }
 
-// Every pair of layouts that share weights and head count, for every head count up to 64 ways.
+// Which stored heads, and which KV heads, every chip of a program holds: written out index by index.
+std::string PlacementOfHeads(const Program& program, const Model& model) {
+  const Mesh& mesh = program.mesh;
+  std::string text;
+  for (const Tensor& tensor : program.tensors) {
+    const bool keys = tensor.role == TensorRole::kKeyWeights;
+    if (!keys && tensor.role != TensorRole::kQueryWeights) {
+      continue;
+    }
+    const Dim dim = keys ? Dim::kKvHeads : Dim::kHeads;
+    const AxisSet cut = tensor.ShardingOf(dim);
+    const AxisOrder& order = program.dim(dim).order;
+    const auto size = static_cast<int>(program.dim(dim).padded);
+    for (int chip = 0; chip < mesh.IntSize(mesh.all()); ++chip) {
+      for (int index = 0; index < size; ++index) {
+        // The index in digits, major to minor; the chip's coordinates, last axis fastest.
+        bool held = true;
+        int block = size;
+        int rest = index;
+        for (int i = 0; i < order.size(); ++i) {
+          block /= mesh.axis(order[i]).size;
+          const int digit = rest / block;
+          rest %= block;
+          int stride = 1;
+          for (int axis = order[i] + 1; axis < mesh.axis_count(); ++axis) {
+            stride *= mesh.axis(axis).size;
+          }
+          const int coordinate = chip / stride % mesh.axis(order[i]).size;
+          held = held && (!cut.Has(order[i]) || coordinate == digit);
+        }
+        const std::int64_t head =
+            keys && !model.multihead()
+                ? KvHeadOfSlot(index, model.kv_heads, mesh.IntSize(order.set()))
+                : index;
+        text += held ? static_cast<char>('0' + head) : ' ';
+      }
+    }
+  }
+  return text;
+}
+
+// Every pair of layouts that share weights, head count and where each head lies, for every head
+// count.
 struct BestPair {
   double latency = 1e30;
   std::string text;
@@ -192,27 +236,67 @@ BestPair BruteForce(const Setting& setting) {
     counts = {setting.padded_heads};
   }
   BestPair best;
+  // Stored weights -> the fastest plan of either phase.
+  struct Pair {
+    std::optional<Plan> prefill, decode;
+  };
+  std::map<std::pair<unsigned, std::string>, Pair> pairs;
+  const bool grouped = !setting.model.multihead() && !setting.model.multiquery();
   for (std::int64_t count : counts) {
-    std::vector<Plan> prefills;
-    std::vector<Plan> decodes;
+    pairs.clear();
     for (const Layout& layout : layouts) {
       for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
-        if (const auto plan = evaluator.Evaluate(layout, phase, count); plan && plan->fits()) {
-          (phase == Phase::kPrefill ? prefills : decodes).push_back(*plan);
+        const auto plan = evaluator.Evaluate(layout, phase, count);
+        if (!plan || !plan->fits()) {
+          continue;
+        }
+        Pair& pair =
+            pairs[{layout.weights_embed.bits(),
+                   grouped ? PlacementOfHeads(evaluator.program(), setting.model) : ""}];
+        std::optional<Plan>& own = phase == Phase::kPrefill ? pair.prefill : pair.decode;
+        if (!own || plan->latency < own->latency) {
+          own = plan;
         }
       }
     }
-    for (const Plan& prefill : prefills) {
-      for (const Plan& decode : decodes) {
-        const double latency = (prefill.latency + decode.latency).base();
-        if (prefill.layout.weights_embed == decode.layout.weights_embed && latency < best.latency) {
-          best = {latency, ToString(prefill.layout, evaluator.mesh()) + " then " +
-                               ToString(decode.layout, evaluator.mesh())};
-        }
+    for (const auto& [key, pair] : pairs) {
+      if (pair.prefill && pair.decode &&
+          (pair.prefill->latency + pair.decode->latency).base() < best.latency) {
+        best = {(pair.prefill->latency + pair.decode->latency).base(),
+                ToString(pair.prefill->layout, evaluator.mesh()) + " then " +
+                    ToString(pair.decode->layout, evaluator.mesh()) + ", " +
+                    std::to_string(count) + " heads"};
       }
     }
   }
   return best;
+}
+
+// What a deployment promises, and that nothing is faster.
+void ExpectBestDeployment(const Setting& setting) {
+  Evaluator evaluator(setting);
+  const auto found = SearchDeployment(evaluator, All(evaluator.mesh()));
+  ASSERT_TRUE(found.has_value());
+  const BestPair best = BruteForce(setting);
+  EXPECT_NEAR(found->latency.base() / best.latency, 1, 1e-12)
+      << "found " << ToString(found->prefill.layout, evaluator.mesh()) << " then "
+      << ToString(found->decode.layout, evaluator.mesh()) << ", " << found->stored_heads
+      << " heads; brute force: " << best.text;
+  EXPECT_EQ(found->prefill.layout.weights_embed, found->decode.layout.weights_embed);
+  EXPECT_EQ(found->prefill.stored_heads, found->decode.stored_heads);
+  EXPECT_EQ(found->prefill.stored_heads, found->stored_heads);
+  EXPECT_DOUBLE_EQ(found->latency.base(),
+                   (found->prefill.latency + found->decode.latency).base());
+  EXPECT_DOUBLE_EQ(found->kv_reshard.base(),
+                   KvReshardTime(evaluator, found->prefill, found->decode).base());
+  if (!setting.model.multihead() && !setting.model.multiquery()) {
+    static_cast<void>(
+        evaluator.Evaluate(found->prefill.layout, Phase::kPrefill, found->stored_heads));
+    const std::string prefill = PlacementOfHeads(evaluator.program(), setting.model);
+    static_cast<void>(
+        evaluator.Evaluate(found->decode.layout, Phase::kDecode, found->stored_heads));
+    EXPECT_EQ(prefill, PlacementOfHeads(evaluator.program(), setting.model));
+  }
 }
 
 TEST(SearchDeployment, EqualsBruteForceOverAllPairs) {
@@ -224,21 +308,49 @@ TEST(SearchDeployment, EqualsBruteForceOverAllPairs) {
         Setting setting = Base(model, slice);
         setting.workload.prefill_batch = 2;
         setting.padded_heads = heads;
-        Evaluator evaluator(setting);
-        const auto found = SearchDeployment(evaluator, All(evaluator.mesh()));
-        ASSERT_TRUE(found.has_value());
-        const BestPair best = BruteForce(setting);
-        EXPECT_NEAR(found->latency.base() / best.latency, 1, 1e-12) << "brute force: " << best.text;
-        EXPECT_EQ(found->prefill.layout.weights_embed, found->decode.layout.weights_embed);
-        EXPECT_EQ(found->prefill.stored_heads, found->decode.stored_heads);
-        EXPECT_EQ(found->prefill.stored_heads, found->stored_heads);
-        EXPECT_DOUBLE_EQ(found->latency.base(),
-                         (found->prefill.latency + found->decode.latency).base());
-        EXPECT_DOUBLE_EQ(found->kv_reshard.base(),
-                         KvReshardTime(evaluator, found->prefill, found->decode).base());
+        ExpectBestDeployment(setting);
       }
     }
   }
+}
+
+// Random workloads and shapes of two kinds of model.
+void ExpectBestForRandomWorkloads(const std::vector<Model>& models, int draws) {
+  constexpr unsigned kSeed = 540;
+  std::mt19937 random(kSeed);
+  const auto draw = [&](std::initializer_list<std::int64_t> values) {
+    return *(values.begin() +
+             std::uniform_int_distribution<int>(0, static_cast<int>(values.size()) - 1)(random));
+  };
+  const std::vector<Slice> slices = {SliceOf(4, 4, 4), SliceOf(2, 2, 2), SliceOf(2, 4, 4)};
+  for (int i = 0; i < draws; ++i) {
+    const auto at = static_cast<std::size_t>(i);
+    Setting setting = Base(models[at % models.size()], slices[at % slices.size()]);
+    setting.model.embed_dim = draw({256, 1024, 8192});
+    setting.model.ffn_dim = draw({1024, 4096, 32768});
+    setting.workload.prefill_batch = draw({1, 8, 64, 512});
+    setting.workload.decode_batch = draw({1, 8, 64, 512});
+    setting.workload.input_length = draw({1, 64, 2048});
+    setting.workload.output_length = draw({1, 64, 1024});
+    SCOPED_TRACE(testing::Message()
+                 << "seed " << kSeed << ", draw " << i << ": " << setting.model.name << " on "
+                 << ToString(setting.slice) << ", E " << setting.model.embed_dim << ", F "
+                 << setting.model.ffn_dim << ", batches " << setting.workload.prefill_batch << " "
+                 << setting.workload.decode_batch << ", lengths " << setting.workload.input_length
+                 << " " << setting.workload.output_length);
+    ExpectBestDeployment(setting);
+  }
+}
+
+TEST(SearchDeployment, EqualsBruteForceForRandomWorkloads) {
+  ExpectBestForRandomWorkloads({MultiqueryModel(), MultiheadModel()}, 40);
+}
+
+// Disabled: see the report. The search pairs class representatives; with grouped-query attention the
+// orders of stored heads of two representatives may differ where those of other members agree, such
+// as Fxyz/ws/Hxyz (xyz) then Fxyz/ws/Byz.Hx (xyz), whose representative Fxyz/ws/Bxy.Hz is zxy.
+TEST(SearchDeployment, DISABLED_EqualsBruteForceForRandomWorkloadsOfGroupedQuery) {
+  ExpectBestForRandomWorkloads({GroupedModel(), ParallelGroupedModel()}, 60);
 }
 
 // Memory decides: with room for the fastest pair gone the next best is found, as by brute force.

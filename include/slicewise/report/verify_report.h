@@ -17,7 +17,7 @@ struct VerifySummary {
 };
 
 // One layout: passes, traffic per op, memory. Several: one line each, failures in full.
-[[nodiscard]] std::string VerifyText(const VerifySummary& summary);
+[[nodiscard]] std::string VerifyText(const VerifySummary& summary, std::size_t width = 200);
 [[nodiscard]] std::string VerifyMarkdown(const VerifySummary& summary);
 [[nodiscard]] std::string VerifyCsv(const VerifySummary& summary);
 [[nodiscard]] nlohmann::ordered_json VerifyJson(const VerifySummary& summary);
