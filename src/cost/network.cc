@@ -8,7 +8,7 @@
 namespace slicewise {
 namespace {
 
-double Hops(const MeshAxis& axis) { return axis.wraps ? axis.size / 2 : axis.size - 1; }
+int Hops(const MeshAxis& axis) { return axis.wraps ? axis.size / 2 : axis.size - 1; }
 
 // Pairs (ordered) of a ring or line of k chips whose minimal route crosses one given directed link
 // in one direction, ties split both ways, on the busiest link.
@@ -16,9 +16,11 @@ double LineLoad(const MeshAxis& axis) {
   const int k = axis.size;
   if (axis.wraps) {
     // k chips, each at total distance floor(k^2/4) from the others, over 2k directed links.
-    return (k * k / 4) / 2.0;
+    const int distance = k * k / 4;
+    return distance / 2.0;
   }
-  return static_cast<double>(k / 2) * ((k + 1) / 2);
+  const int near = k / 2;
+  return static_cast<double>(near) * (k - near);
 }
 
 // Sum of minimal distances from one chip of a twisted torus: wrapping along a short dimension (size
@@ -27,7 +29,9 @@ double TwistedDistanceSum(const Slice& slice) {
   const std::array<int, 3>& d = slice.dims;
   const int shortest = std::min({d[0], d[1], d[2]});
   const auto index = [&](const std::array<int, 3>& c) {
-    return static_cast<std::size_t>((c[0] * d[1] + c[1]) * d[2] + c[2]);
+    const int row = c[0] * d[1] + c[1];
+    const int place = row * d[2] + c[2];
+    return static_cast<std::size_t>(place);
   };
   std::vector<int> distance(static_cast<std::size_t>(slice.chips()), -1);
   std::queue<std::array<int, 3>> frontier;

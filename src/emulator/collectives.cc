@@ -56,8 +56,7 @@ class Exchange {
     const std::int64_t bytes =
         elements * static_cast<std::int64_t>(ElementBytes(operand().type) / BytesOf(1));
     const int chip = chips_[static_cast<std::size_t>(message.from)];
-    machine_.link_bytes[machine_.op]
-                       [static_cast<std::size_t>(chip * kDirections + message.direction)] += bytes;
+    machine_.link_bytes[machine_.op][LinkIndex(chip, message.direction)] += bytes;
     OpTraffic& traffic = machine_.traffic[machine_.op];
     traffic.carried += BytesOf(static_cast<double>(bytes));
     traffic.sent += BytesOf(message.enters ? static_cast<double>(bytes) : 0);
@@ -274,7 +273,7 @@ AxisSet AxesOf(const Machine& machine, const Op& op, const Term& term) {
 
 void RunCollective(Machine& machine) {
   const Op& op = machine.current();
-  machine.link_bytes[machine.op].assign(static_cast<std::size_t>(machine.chips * kDirections), 0);
+  machine.link_bytes[machine.op].assign(LinkIndex(machine.chips, 0), 0);
   OpTraffic& traffic = machine.traffic[machine.op];
   traffic = {};
   for (std::size_t i = 0; i < op.term_count; ++i) {

@@ -215,7 +215,7 @@ const std::vector<OpTraffic>& Emulator::traffic() const { return machine_->traff
 
 Bytes Emulator::LinkBytes(std::size_t op, int chip, int direction) const {
   const auto& links = machine_->link_bytes[op];
-  const auto link = static_cast<std::size_t>(chip * kDirections + direction);
+  const auto link = LinkIndex(chip, direction);
   return links.empty() ? Bytes() : BytesOf(static_cast<double>(links[link]));
 }
 

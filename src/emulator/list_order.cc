@@ -52,7 +52,7 @@ class Simulation {
 
  private:
   static std::size_t LinkOf(const Message& message) {
-    return static_cast<std::size_t>(message.from * kDirections + message.direction);
+    return LinkIndex(message.from, message.direction);
   }
 
   void Release(std::size_t token) {

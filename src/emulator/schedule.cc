@@ -313,9 +313,7 @@ class ExchangeBuilder {
   MessageList list_;
 };
 
-std::size_t LinkOf(const Message& message) {
-  return static_cast<std::size_t>(message.from * kDirections + message.direction);
-}
+std::size_t LinkOf(const Message& message) { return LinkIndex(message.from, message.direction); }
 
 }  // namespace
 

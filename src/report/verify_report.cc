@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <functional>
 #include <nlohmann/json.hpp>
 
@@ -14,9 +15,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string WholeBytes(Bytes bytes) {
-  return FormatCount(static_cast<std::int64_t>(bytes.base() + 0.5));
-}
+std::string WholeBytes(Bytes bytes) { return FormatCount(std::llround(bytes.base())); }
 
 Table TrafficTable(const VerifyReport& report) {
   Table table;

@@ -107,9 +107,10 @@ TEST_P(EveryLayoutLaw, MoreBandwidthNeverCostsTime) {
     Setting base = Base(calibration);
     base.chip.on_chip_memory = BytesOf(20000);  // so that some of it spills
     Evaluator before(base);
-    for (const auto& [what, change] : faster) {
+    for (const auto& entry : faster) {
+      const char* what = entry.first;
       Setting setting = base;
-      change(setting.chip);
+      entry.second(setting.chip);
       Evaluator after(setting);
       ForEach([&](const Layout& layout, Phase phase) {
         EXPECT_LE(after.Evaluate(layout, phase)->latency.base(),

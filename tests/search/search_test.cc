@@ -175,7 +175,8 @@ TEST(SearchPhase, RejectsLayoutsThatTheHeadCountDoesNotFit) {
   }
 }
 
-// Which stored heads, and which KV heads, every chip of a program holds: written out index by index.
+// Which stored heads, and which KV heads, every chip of a program holds: written out index by
+// index.
 std::string PlacementOfHeads(const Program& program, const Model& model) {
   const Mesh& mesh = program.mesh;
   std::string text;
@@ -250,9 +251,8 @@ BestPair BruteForce(const Setting& setting) {
         if (!plan || !plan->fits()) {
           continue;
         }
-        Pair& pair =
-            pairs[{layout.weights_embed.bits(),
-                   grouped ? PlacementOfHeads(evaluator.program(), setting.model) : ""}];
+        Pair& pair = pairs[{layout.weights_embed.bits(),
+                            grouped ? PlacementOfHeads(evaluator.program(), setting.model) : ""}];
         std::optional<Plan>& own = phase == Phase::kPrefill ? pair.prefill : pair.decode;
         if (!own || plan->latency < own->latency) {
           own = plan;
@@ -264,8 +264,8 @@ BestPair BruteForce(const Setting& setting) {
           (pair.prefill->latency + pair.decode->latency).base() < best.latency) {
         best = {(pair.prefill->latency + pair.decode->latency).base(),
                 ToString(pair.prefill->layout, evaluator.mesh()) + " then " +
-                    ToString(pair.decode->layout, evaluator.mesh()) + ", " +
-                    std::to_string(count) + " heads"};
+                    ToString(pair.decode->layout, evaluator.mesh()) + ", " + std::to_string(count) +
+                    " heads"};
       }
     }
   }
@@ -285,8 +285,7 @@ void ExpectBestDeployment(const Setting& setting) {
   EXPECT_EQ(found->prefill.layout.weights_embed, found->decode.layout.weights_embed);
   EXPECT_EQ(found->prefill.stored_heads, found->decode.stored_heads);
   EXPECT_EQ(found->prefill.stored_heads, found->stored_heads);
-  EXPECT_DOUBLE_EQ(found->latency.base(),
-                   (found->prefill.latency + found->decode.latency).base());
+  EXPECT_DOUBLE_EQ(found->latency.base(), (found->prefill.latency + found->decode.latency).base());
   EXPECT_DOUBLE_EQ(found->kv_reshard.base(),
                    KvReshardTime(evaluator, found->prefill, found->decode).base());
   if (!setting.model.multihead() && !setting.model.multiquery()) {
@@ -346,9 +345,9 @@ TEST(SearchDeployment, EqualsBruteForceForRandomWorkloads) {
   ExpectBestForRandomWorkloads({MultiqueryModel(), MultiheadModel()}, 40);
 }
 
-// Disabled: see the report. The search pairs class representatives; with grouped-query attention the
-// orders of stored heads of two representatives may differ where those of other members agree, such
-// as Fxyz/ws/Hxyz (xyz) then Fxyz/ws/Byz.Hx (xyz), whose representative Fxyz/ws/Bxy.Hz is zxy.
+// Disabled: see the report. The search pairs class representatives; with grouped-query attention
+// the orders of stored heads of two representatives may differ where those of other members agree,
+// such as Fxyz/ws/Hxyz (xyz) then Fxyz/ws/Byz.Hx (xyz), whose representative Fxyz/ws/Bxy.Hz is zxy.
 TEST(SearchDeployment, DISABLED_EqualsBruteForceForRandomWorkloadsOfGroupedQuery) {
   ExpectBestForRandomWorkloads({GroupedModel(), ParallelGroupedModel()}, 60);
 }

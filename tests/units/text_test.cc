@@ -125,6 +125,7 @@ TEST(NearestName, PlausibleMisspellings) {
   const std::vector<std::string> names = {"palm-540b", "palm-62b", "palm-8b", "gpt-3-175b"};
   EXPECT_EQ(NearestName("palm-540", names), "palm-540b");  // one insertion
   EXPECT_EQ(NearestName("plam-62b", names), "palm-62b");   // neighbours swapped: one edit
+  EXPECT_EQ(NearestName("plam-26b", names), "palm-62b");   // two swaps; four substitutions
   EXPECT_EQ(NearestName("palm_8b", names), "palm-8b");     // one substitution
   EXPECT_EQ(NearestName("gpt3-175b", names), "gpt-3-175b");
   EXPECT_EQ(NearestName("xyzzy", names), std::nullopt);

@@ -29,8 +29,7 @@ struct Loaded {
   std::string error;
 };
 Loaded Load(const std::string& text) {
-  const std::string name =
-      testing::UnitTest::GetInstance()->current_test_info()->name();
+  const std::string name = testing::UnitTest::GetInstance()->current_test_info()->name();
   std::string file = testing::TempDir() + "slicewise_measurements_" + name + ".json";
   std::replace(file.begin() + static_cast<std::ptrdiff_t>(testing::TempDir().size()), file.end(),
                '/', '_');
@@ -140,8 +139,9 @@ TEST(MeasurementFile, FiguresAreChecked) {
   EXPECT_NE(error(Replaced(figure, "[0.067]", "[0.067, 1]")).find("volume_gigabytes"),
             std::string::npos);
   EXPECT_NE(error(Replaced(figure, "[0.067]", "[0]")).find("volume_gigabytes"), std::string::npos);
-  EXPECT_NE(error(Replaced(figure, R"(, "volume_gigabytes": [0.067])", "")).find("volume_gigabytes"),
-            std::string::npos);
+  EXPECT_NE(
+      error(Replaced(figure, R"(, "volume_gigabytes": [0.067])", "")).find("volume_gigabytes"),
+      std::string::npos);
   EXPECT_NE(error(Replaced(figure, R"("source")", R"("sauce": 1, "source")")).find("sauce"),
             std::string::npos);
   const std::string table =
@@ -155,8 +155,9 @@ TEST(MeasurementFile, FiguresAreChecked) {
             std::string::npos);
 }
 
-// Disabled: see the report. Both pass the reader; the first then fails in Validate without the file's
-// name, the second dereferences an empty optional there (calibrate/validate.cc, ContextChecks).
+// Disabled: see the report. Both pass the reader; the first then fails in Validate without the
+// file's name, the second dereferences an empty optional there (calibrate/validate.cc,
+// ContextChecks).
 TEST(MeasurementFile, DISABLED_FiguresLayoutsAndHeadsAreChecked) {
   const auto error = [](const std::string& extra) {
     return Load(Replaced(FileOf(kRow), R"("rows")", extra + R"(, "rows")")).error;
@@ -196,8 +197,7 @@ TEST(MeasurementFile, WholeFileErrors) {
 }
 
 TEST(MeasurementFile, MissingFileAndNearName) {
-  const std::string error =
-      ErrorOf([] { static_cast<void>(LoadMeasurements("pope2023")); });
+  const std::string error = ErrorOf([] { static_cast<void>(LoadMeasurements("pope2023")); });
   EXPECT_NE(error.find("pope2022"), std::string::npos) << error;
 }
 

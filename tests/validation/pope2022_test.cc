@@ -45,7 +45,8 @@ const Check& CheckNamed(const std::string& start) {
   return Shipped().checks.front();
 }
 
-// 105 rows; held out: Table D.2 whole, all MT-NLG rows, Table 3's 16-chip decode and 32-chip prefill.
+// 105 rows; held out: Table D.2 whole, all MT-NLG rows, Table 3's 16-chip decode and 32-chip
+// prefill.
 TEST(Measurements, AreTheFactsRowsAndSplit) {
   std::size_t holdout = 0;
   std::map<std::string, std::size_t> sources;
@@ -158,8 +159,8 @@ TEST(Errors, MtNlgIsReportedWithTheScalingUndone) {
   }
 }
 
-// Figure 3: WS 2 x 2BL (E/4 + F/16) bytes, X-WG 2 (2EF 4/64 + 2BLE/4), XY-WG 2 (2EF 16/64 + 2BLE/16),
-// XYZ-WG 2 x 2EF. The published digits and the closed forms, both.
+// Figure 3: WS 2 x 2BL (E/4 + F/16) bytes, X-WG 2 (2EF 4/64 + 2BLE/4), XY-WG 2 (2EF 16/64 +
+// 2BLE/16), XYZ-WG 2 x 2EF. The published digits and the closed forms, both.
 TEST(Figure3, AllFiftySixVolumesAreExact) {
   std::size_t figures = 0;
   for (const Check& check : Shipped().checks) {
@@ -210,8 +211,8 @@ TEST(Text, PrefillLayoutSwitchesBetween64And128Sequences) {
   EXPECT_LT(CheckNamed("Figure 7: weight-gathered over weight-stationary, batch 128").predicted, 1);
 }
 
-// Every other claim of the text within 15 %, but for the misses that docs/calibration.md explains: a
-// miss that comes or goes must be told there.
+// Every other claim of the text within 15 %, but for the misses that docs/calibration.md explains:
+// a miss that comes or goes must be told there.
 TEST(Text, ClaimsHoldButForTheKnownMisses) {
   std::vector<std::string> misses;
   std::size_t claims = 0;
@@ -274,7 +275,8 @@ TEST(Intervals, WiderOutsideTheRange) {
 TEST(Calibration, RefittingReproducesTheShippedFile) {
   const Calibration shipped = LoadCalibration("tpu-v4");
   const FitResult refit = Fit(File().rows, PriorCalibration(), "tpu-v4", {});
-  const char* update = "update with: slicewise calibrate pope2022 -o configs/calibrations/tpu-v4.json";
+  const char* update =
+      "update with: slicewise calibrate pope2022 -o configs/calibrations/tpu-v4.json";
   for (const CalibrationParameter& p : CalibrationParameters()) {
     const double value = shipped.*p.member;
     EXPECT_NEAR(refit.calibration.*p.member, value, 1e-3 * std::abs(value) + 1e-12)

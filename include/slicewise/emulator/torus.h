@@ -7,6 +7,7 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <vector>
 
 #include "slicewise/hardware/slice.h"
@@ -17,6 +18,12 @@ namespace slicewise {
 using Steps = std::array<int, 3>;
 
 inline constexpr int kDirections = 6;
+
+// Where per-link tables hold the link that leaves a chip in a direction.
+[[nodiscard]] constexpr std::size_t LinkIndex(int chip, int direction) {
+  return static_cast<std::size_t>(chip) * static_cast<std::size_t>(kDirections) +
+         static_cast<std::size_t>(direction);
+}
 // 2 * physical axis, plus 1 downwards.
 [[nodiscard]] constexpr int DirectionOf(int physical_axis, bool downwards) {
   return 2 * physical_axis + (downwards ? 1 : 0);

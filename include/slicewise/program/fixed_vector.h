@@ -20,8 +20,11 @@ class FixedVector {
     std::memcpy(storage_, other.storage_, size_ * sizeof(T));
   }
   FixedVector& operator=(const FixedVector& other) {
+    if (this == &other) {
+      return *this;
+    }
     size_ = other.size_;
-    std::memmove(storage_, other.storage_, size_ * sizeof(T));
+    std::memcpy(storage_, other.storage_, size_ * sizeof(T));
     return *this;
   }
   ~FixedVector() = default;
