@@ -38,7 +38,12 @@ class Inspector {
     numbers_[Pointer()] = text;
     return Value();
   }
-  bool string(const std::string&) { return Value(); }
+  bool string(const std::string& text) {
+    if (!levels_.empty() && levels_.back().key == "id") {
+      levels_.back().id = text;
+    }
+    return Value();
+  }
   bool binary(const Json::binary_t&) { return Value(); }
   bool start_object(std::size_t) { return Open(false); }
   bool end_object() { return Close(); }
@@ -57,8 +62,13 @@ class Inspector {
     // overflow.
     what.remove_prefix(std::min(what.size(), what.find(": ") + 2));
     const std::string overflow = fmt::format("the number {} is too large", token);
-    throw InputError(fmt::format("{}: {}: {}", document_.source,
-                                 LineAndColumn(document_.text, position),
+    // Among many like objects, line and column alone are hard to read: the key and the id help.
+    std::string place;
+    if (!levels_.empty() && !levels_.back().id.empty()) {
+      place = fmt::format(", at {} of '{}'", Pointer(), levels_.back().id);
+    }
+    throw InputError(fmt::format("{}: {}{}: {}", document_.source,
+                                 LineAndColumn(document_.text, position), place,
                                  error.id == 406 ? overflow : what));
   }
 
@@ -69,11 +79,12 @@ class Inspector {
     bool array = false;
     std::size_t index = 0;
     std::string key;
+    std::string id;  // the value of its key "id"
     std::set<std::string> keys;
   };
 
   bool Open(bool array) {
-    levels_.push_back({.array = array, .index = 0, .key = {}, .keys = {}});
+    levels_.push_back({.array = array, .index = 0, .key = {}, .id = {}, .keys = {}});
     return true;
   }
   bool Close() {

@@ -146,6 +146,13 @@ VolumeFigure ReadFigure(JsonReader reader, Cache& cache) {
   figure.source = reader.Text("source");
   figure.setting = ReadSetting(reader, reader, reader.Text("slice"), cache);
   figure.layouts = reader.Texts("layouts");
+  for (const std::string& layout : figure.layouts) {
+    try {
+      static_cast<void>(ParseLayout(layout, Mesh(figure.setting.slice)));
+    } catch (const InputError& error) {
+      reader.Fail("layouts", error.what());
+    }
+  }
   for (JsonReader row : reader.Objects("rows")) {
     figure.rows.push_back({row.Positive("tokens"), row.Positives("volume_gigabytes")});
     if (figure.rows.back().gigabytes.size() != figure.layouts.size()) {
@@ -171,6 +178,12 @@ ContextTable ReadContextTable(JsonReader reader, Cache& cache) {
     out.setting.workload.decode_batch = row.Count("batch");
     out.attention = row.Choice("attention", {"Hxyz", "Bxyz"});
     out.published = row.Count("max_context");
+    const Mesh mesh(out.setting.slice);
+    if (StoredHeads(out.setting.model, ParseLayout("Ex.Fyz/ws/" + out.attention, mesh), mesh,
+                    padded_heads) == 0) {
+      reader.Fail("padded_heads",
+                  fmt::format("{} heads do not fit {}", padded_heads, out.setting.model.name));
+    }
     table.rows.push_back(out);
   }
   return table;

@@ -1,6 +1,7 @@
 #include "slicewise/search/capacity.h"
 
 #include <algorithm>
+#include <array>
 #include <functional>
 #include <map>
 
@@ -91,6 +92,19 @@ class CapacitySearch {
   std::int64_t stored_ = 0;
 };
 
+// Equal for two attention parts exactly when relabelling equal axes turns one into the other.
+using AttentionClass = std::vector<std::array<int, 3>>;
+
+AttentionClass ClassOf(const Layout& layout, const Mesh& mesh) {
+  AttentionClass key;
+  for (int i = 0; i < mesh.axis_count(); ++i) {
+    key.push_back(
+        {mesh.axis(i).size, mesh.axis(i).wraps ? 1 : 0, layout.attention_batch.Has(i) ? 1 : 0});
+  }
+  std::sort(key.begin(), key.end());
+  return key;
+}
+
 bool Roomier(const CapacityRow& a, const CapacityRow& b) {
   return std::pair(a.max_context, a.max_batch) > std::pair(b.max_context, b.max_batch);
 }
@@ -101,19 +115,24 @@ std::vector<CapacityRow> Capacity(const Setting& setting, const LayoutFilter& fi
                                   const KvBudget& budget) {
   CapacitySearch search(setting, budget);
   const Mesh& mesh = search.mesh();
-  std::map<std::string, CapacityRow> best;
-  for (const Layout& layout : ClassRepresentatives(EnumerateLayouts(mesh, filter), mesh)) {
+  std::vector<Layout> layouts = EnumerateLayouts(mesh, filter);
+  // Of equally roomy layouts the first by its text is shown.
+  std::sort(layouts.begin(), layouts.end(), [&](const Layout& a, const Layout& b) {
+    return ToString(a, mesh) < ToString(b, mesh);
+  });
+  std::map<AttentionClass, CapacityRow> best;
+  for (const Layout& layout : layouts) {
     const std::optional<CapacityRow> row = search.Row(layout);
     if (!row) {
       continue;
     }
-    const auto [at, fresh] = best.emplace(AttentionText(layout, mesh), *row);
+    const auto [at, fresh] = best.emplace(ClassOf(layout, mesh), *row);
     if (!fresh && Roomier(*row, at->second)) {
       at->second = *row;
     }
   }
   std::vector<CapacityRow> rows;
-  for (const auto& [text, row] : best) {
+  for (const auto& [key, row] : best) {
     rows.push_back(row);
   }
   std::stable_sort(rows.begin(), rows.end(), Roomier);

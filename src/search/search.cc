@@ -147,7 +147,13 @@ PhasePlans SearchPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase p
 
 std::optional<Deployment> SearchDeployment(Evaluator& evaluator, const LayoutFilter& filter) {
   const Mesh& mesh = evaluator.mesh();
-  const std::vector<Layout> layouts = ClassRepresentatives(LayoutsToPrice(evaluator, filter), mesh);
+  std::vector<Layout> layouts = LayoutsToPrice(evaluator, filter);
+  const Model& model = evaluator.setting().model;
+  if (model.multihead() || model.multiquery() || !model.has_attention()) {
+    // With grouped-query attention relabelling changes the order of stored heads, on which the two
+    // phases must agree; otherwise one layout stands for its class.
+    layouts = ClassRepresentatives(layouts, mesh);
+  }
   const std::set<std::int64_t> counts = SharedHeadCounts(evaluator, layouts);
   std::map<std::tuple<AxisSet, std::int64_t, std::string>, BestPair> best;
   for (const Layout& layout : layouts) {

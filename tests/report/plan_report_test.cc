@@ -251,7 +251,7 @@ TEST(PlanCsv, ALineForEachPlanWithTheSameNumbers) {
 // Text and Markdown show every layout of the report, within the width.
 TEST(PlanText, ShowsEveryPlanWithinTheWidth) {
   const PlanReport report = Report(Base());
-  for (std::size_t width : {60, 80, 120, 200}) {
+  for (const std::size_t width : std::initializer_list<std::size_t>{60, 80, 120, 200}) {
     const std::string text = PlanText(report, width);
     for (const PhaseReport& phase : report.phases) {
       for (const PlanEntry& entry : phase.entries) {

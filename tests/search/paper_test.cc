@@ -220,18 +220,16 @@ TEST(Capacity, LargestThatFits) {
   }
 }
 
-// Attention over B and H of three equal axes: 0 to 3 of them in B. Disabled: see the report; rows
-// are per text of a representative, so Bxz.Hy appears beside Bxy.Hz, and with less than it can
-// hold.
-TEST(Capacity, DISABLED_OneRowPerClassOfAttention) {
+// Attention over B and H of three equal axes: 0 to 3 of them in B.
+TEST(Capacity, OneRowPerClassOfAttention) {
   const Setting setting =
       SettingOf(MultiqueryModel(), SliceOf(4, 4, 4), SmallWorkload(), Calibration());
   const Mesh mesh(setting.slice);
   EXPECT_EQ(Capacity(setting, LayoutFilter("*/*/*", mesh), {}).size(), 4U);
 }
 
-// A row's figure is the most that any layout with its attention part can hold. Disabled: the same.
-TEST(Capacity, DISABLED_EachRowIsTheRoomiestOfItsAttention) {
+// A row's figure is the most that any layout with its attention part can hold.
+TEST(Capacity, EachRowIsTheRoomiestOfItsAttention) {
   const Setting setting =
       SettingOf(MultiqueryModel(), SliceOf(4, 4, 4), SmallWorkload(), Calibration());
   const Mesh mesh(setting.slice);

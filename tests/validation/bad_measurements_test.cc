@@ -120,8 +120,8 @@ TEST(MeasurementFile, NaN) {
   }
 }
 
-// Issue 3 asks for the row's id and the field here too. Disabled: see the report.
-TEST(MeasurementFile, DISABLED_NaNNamesRowAndField) {
+// NaN is not JSON; the row's id and the field are named all the same.
+TEST(MeasurementFile, NaNNamesRowAndField) {
   const Loaded loaded = Load(FileOf(Replaced(kRow, "0.5", "NaN")));
   EXPECT_NE(loaded.error.find("'first'"), std::string::npos) << loaded.error;
   EXPECT_NE(loaded.error.find("latency_seconds"), std::string::npos) << loaded.error;
@@ -155,10 +155,7 @@ TEST(MeasurementFile, FiguresAreChecked) {
             std::string::npos);
 }
 
-// Disabled: see the report. Both pass the reader; the first then fails in Validate without the
-// file's name, the second dereferences an empty optional there (calibrate/validate.cc,
-// ContextChecks).
-TEST(MeasurementFile, DISABLED_FiguresLayoutsAndHeadsAreChecked) {
+TEST(MeasurementFile, FiguresLayoutsAndHeadsAreChecked) {
   const auto error = [](const std::string& extra) {
     return Load(Replaced(FileOf(kRow), R"("rows")", extra + R"(, "rows")")).error;
   };

@@ -22,7 +22,7 @@ struct CapacityRow {
   std::int64_t max_batch = 0;    // sequences at the request's context; 0: none
 };
 
-// One row per attention layout among the classes that the filter matches, largest context first.
+// One row per attention part, relabelling of equal axes apart, largest context first.
 // Contexts count all tokens in the cache; the request's context is context + input + output. The
 // search is exact: memory grows with either number, so bisection finds the largest that fits.
 [[nodiscard]] std::vector<CapacityRow> Capacity(const Setting& setting, const LayoutFilter& filter,
