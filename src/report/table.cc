@@ -26,7 +26,7 @@ std::vector<std::size_t> Widths(const Table& table) {
 }
 
 std::string Escape(const std::string& cell) {
-  if (cell.find_first_of(",\"\n") == std::string::npos) {
+  if (cell.find_first_of(",\"\r\n") == std::string::npos) {
     return cell;
   }
   std::string quoted = "\"";

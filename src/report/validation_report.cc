@@ -15,6 +15,12 @@ using Json = nlohmann::ordered_json;
 std::string Signed(double fraction) { return fmt::format("{:+.1f}%", 100 * fraction); }
 std::string Percent(double fraction) { return fmt::format("{:.1f}%", 100 * fraction); }
 
+// Whole tokens, four digits of anything else.
+std::string Quantity(double value, const std::string& unit) {
+  return unit == "tokens" ? fmt::format("{:.0f} {}", value, unit)
+                          : fmt::format("{:.4g} {}", value, unit);
+}
+
 Table GroupTable(const Validation& validation) {
   Table table;
   table.columns = {{"group", false}, {"rows"},  {"median"},          {"p90"},
@@ -66,10 +72,9 @@ Table CheckTable(const Validation& validation) {
       exact += check.holds() ? 1 : 0;
       continue;
     }
-    table.rows.push_back({check.name, fmt::format("{:.4g} {}", check.published, check.unit),
-                          fmt::format("{:.4g} {}", check.predicted, check.unit),
-                          Signed(check.error()), Percent(check.tolerance),
-                          check.holds() ? "yes" : "no"});
+    table.rows.push_back({check.name, Quantity(check.published, check.unit),
+                          Quantity(check.predicted, check.unit), Signed(check.error()),
+                          Percent(check.tolerance), check.holds() ? "yes" : "no"});
   }
   if (volumes > 0) {
     table.rows.insert(
@@ -115,10 +120,14 @@ std::string ValidationMarkdown(const Validation& validation) {
   text += "## Errors\n\n" + TableMarkdown(GroupTable(validation)) + "\n" + CoverageText(validation);
   if (!validation.checks.empty()) {
     text += "\n## Figure 3, Table 1 and the text\n\n" + TableMarkdown(CheckTable(validation));
-    text += "\nHow to ask for each:\n\n";
+    text +=
+        "\nHow to ask `slicewise` for each; those of sections and Figures 6 and 7 add `--model "
+        "palm-540b "
+        "--slice 4x4x4 --pad-heads 64 --logits all --fixed-context` where they do not say "
+        "otherwise:\n\n";
     for (const Check& check : validation.checks) {
       if (!check.name.starts_with("Figure 3") || check.name.starts_with("Figure 3, 2048 tokens")) {
-        text += fmt::format("- {}: `slicewise {}`\n", check.name, check.request);
+        text += fmt::format("- {}: `{}`\n", check.name, check.request);
       }
     }
   }

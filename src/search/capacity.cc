@@ -10,7 +10,7 @@
 namespace slicewise {
 namespace {
 
-constexpr std::int64_t kMost = 1'000'000'000;
+constexpr std::int64_t kMost = std::int64_t{1} << 30;
 
 // The largest value in [1, kMost] that `fits`, 0 if 1 does not. `fits` must be monotone.
 std::int64_t LargestThatFits(const std::function<bool(std::int64_t)>& fits) {
@@ -19,8 +19,11 @@ std::int64_t LargestThatFits(const std::function<bool(std::int64_t)>& fits) {
   }
   std::int64_t low = 1;
   std::int64_t high = 2;
-  while (high < kMost && fits(high)) {
+  while (fits(high)) {
     low = high;
+    if (high == kMost) {
+      return kMost;
+    }
     high *= 2;
   }
   while (high - low > 1) {

@@ -1,9 +1,11 @@
 // Nonlinear least squares of the calibration's parameters on log latency.
 //
 // Minimises, over the rows of the fit split, the sum of a robust loss (Huber, in units of 5 %) of
-// log(predicted / published), plus a weak pull of every parameter to its starting value, so that
-// what the data do not determine stays where it was. Levenberg-Marquardt with the parameters scaled
-// to their bounds [0, 1] and held within them; deterministic.
+// log(predicted / published), plus a pull of every parameter to its starting value, as by one
+// measurement of its prior width (cost/calibration.h; the widths are those of a TPU v4, and narrow
+// for HBM bandwidth), so that what the data do not determine stays where it was.
+// Levenberg-Marquardt with the parameters scaled to their bounds [0, 1] and held within them;
+// deterministic.
 #pragma once
 
 #include <functional>

@@ -1,17 +1,20 @@
 // Time of a program: what each op takes, what of it is exposed, and what bounds it.
 //
-// einsum      max(FLOPs / (peak x efficiency(rows)), weight bytes / (HBM bandwidth x efficiency))
-//             + stream_exposed_fraction x min
-// attention   max(FLOPs / (peak x efficiency), (KV bytes + score bytes) / (HBM bandwidth x
-// efficiency)) elementwise bytes / HBM bandwidth x the fraction not fused away; additions of
-// reductions alike Scores and elementwise results count only beyond the chip's on-chip memory.
-// collective  cost/network.h
-// An overlap group (an einsum and the looped collectives it hides) takes
-//   max(compute, network) + exposed fraction x min,
-// first of the einsum and the loop that gathers its weights, then of the two and the loops over
-// activations; each kind of loop has its own exposed fraction. The hidden part is taken off the
-// shorter side's ops in proportion. Exposed times of all ops, times layers and steps, sum to the
-// latency.
+// - einsum: max(FLOPs / (peak x efficiency(rows)), weight bytes / (HBM bandwidth x efficiency))
+//   + stream_exposed_fraction x min
+// - attention: max(FLOPs / (peak x efficiency), (KV bytes + score bytes) / (HBM bandwidth x
+//   efficiency))
+// - elementwise, and the additions of reductions: bytes / HBM bandwidth x the fraction not fused
+// away
+// - collective: cost/network.h
+//
+// Scores and elementwise results count only beyond the chip's on-chip memory.
+//
+// An overlap group (an einsum and the looped collectives it hides) takes max(compute, network) +
+// exposed fraction x min, first of the einsum and the loop that gathers its weights, then of the
+// two and the loops over activations; each kind of loop has its own exposed fraction. The hidden
+// part is taken off the shorter side's ops in proportion. Exposed times of all ops, times layers
+// and steps, sum to the latency.
 #pragma once
 
 #include "slicewise/cost/calibration.h"

@@ -57,8 +57,9 @@ struct Workload {
            static_cast<double>(steps(phase));
   }
   // Tokens that a pass attends to, the pass's own included, averaged over the steps. Step i of
-  // decode (from 1) attends to start + i, so the mean is start + (steps + 1) / 2; every cost is
-  // linear in it, so the mean step is priced instead of each.
+  // decode (from 1) attends to start + i, so the mean is start + (steps + 1) / 2. Cost is linear in
+  // it, as long as attention scores do not outgrow on-chip memory within the output (then the mean
+  // step is up to a few per cent below the sum), so the mean step is priced instead of each.
   [[nodiscard]] double mean_attended(Phase phase) const;
   // Tokens per sequence in the KV cache when the phase ends.
   [[nodiscard]] std::int64_t cached_at_end(Phase phase) const;
