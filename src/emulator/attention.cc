@@ -1,9 +1,10 @@
 // Attention on one chip: new keys and values go into the caches, then every query attends to the
-// positions up to its own.
+// positions up to its own, or to those of them that the chip's shard of the cache holds.
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "machine.h"
 
@@ -11,6 +12,7 @@ namespace slicewise::emulator {
 namespace {
 
 constexpr int kNobody = -1;
+constexpr double kMinusInfinity = -std::numeric_limits<double>::infinity();
 
 int PositionOf(const Held& held, int index) {
   const auto found = std::find(held.begin(), held.end(), index);
@@ -27,7 +29,9 @@ class ChipAttention {
 
   void Run() {
     const TensorId none = kNoTensor;
-    const bool biased = op_.term_count > 2;
+    const bool biased = op_.term_count > 2 && op_.terms[2].lhs != none;
+    const Term& last = op_.terms[op_.term_count - 1U];
+    log_sum_ = last.lhs == none ? last.out : none;
     Append(op_.terms[0].rhs, op_.terms[1].rhs, biased ? op_.terms[2].rhs : none);
     Append(op_.terms[1].lhs, op_.terms[1].out, biased ? op_.terms[2].out : none);
     Attend(biased ? op_.terms[2].lhs : none);
@@ -55,7 +59,7 @@ class ChipAttention {
     const Box to = machine_.BoxOf(cache, chip_);
     const Values& source = machine_.Read(fresh, chip_);
     Values& target = machine_.Write(cache, chip_);
-    if (machine_.cached + machine_.length > static_cast<int>(to.size(1))) {
+    if (machine_.cached + machine_.length > machine_.placement.TrueSize(Dim::kCacheLength)) {
       machine_.Raise("the KV cache is full");
       return;
     }
@@ -75,9 +79,11 @@ class ChipAttention {
         }
         const Values shift = BiasOf(bias, head);
         for (int l = 0; l < machine_.length; ++l) {
-          target.segment(Offset(to, static_cast<int>(b), machine_.cached + l, static_cast<int>(h)),
-                         head_dim_) =
-              source.segment(Offset(from, row, l, column), head_dim_) + shift;
+          const int slot = PositionOf(*to.held[1], machine_.cached + l);
+          if (slot != kNobody) {
+            target.segment(Offset(to, static_cast<int>(b), slot, static_cast<int>(h)), head_dim_) =
+                source.segment(Offset(from, row, l, column), head_dim_) + shift;
+          }
         }
       }
     }
@@ -95,6 +101,9 @@ class ChipAttention {
     const Values& queries = machine_.Read(op_.terms[0].lhs, chip_);
     Values& attended = machine_.Write(op_.terms[0].out, chip_);
     attended.setZero();
+    if (log_sum_ != kNoTensor) {
+      machine_.Write(log_sum_, chip_).setZero();
+    }
     for (std::size_t b = 0; b < out.size(0); ++b) {
       for (std::size_t h = 0; h < out.size(2); ++h) {
         const int sequence = (*out.held[0])[b];
@@ -115,33 +124,61 @@ class ChipAttention {
         const Values shift = BiasOf(bias, head);
         for (int l = 0; l < machine_.length; ++l) {
           const Values query = queries.segment(Offset(in, row, l, column), head_dim_) + shift;
-          attended.segment(Offset(out, static_cast<int>(b), l, static_cast<int>(h)), head_dim_) =
-              Softmax(query, cache, cache_row, cache_column, machine_.cached + l + 1);
+          const Softmax found =
+              SoftmaxOver(query, cache, cache_row, cache_column, machine_.cached + l + 1);
+          const std::int64_t at = Offset(out, static_cast<int>(b), l, static_cast<int>(h));
+          attended.segment(at, head_dim_) = found.attended;
+          if (log_sum_ != kNoTensor) {
+            machine_.Write(log_sum_, chip_)[at / static_cast<std::int64_t>(out.size(3))] =
+                found.log_sum;
+          }
         }
       }
     }
   }
 
-  Values Softmax(const Values& query, const Box& cache, int row, int column, int positions) {
+  struct Softmax {
+    Values attended;
+    double log_sum = 0;  // of the exponentials of the scores
+  };
+
+  // Over the chip's slots of the first `positions` positions; nothing where it has none of them.
+  Softmax SoftmaxOver(const Values& query, const Box& cache, int row, int column, int positions) {
     const Values& keys = machine_.Read(op_.terms[1].rhs, chip_);
     const Values& values = machine_.Read(op_.terms[1].out, chip_);
-    Values scores(positions);
-    for (int t = 0; t < positions; ++t) {
-      scores[t] = query.dot(keys.segment(Offset(cache, row, t, column), head_dim_)) /
-                  std::sqrt(static_cast<double>(head_dim_));
+    std::vector<int> slots;
+    for (int t = 0; t < static_cast<int>(cache.size(1)); ++t) {
+      const int position = (*cache.held[1])[static_cast<std::size_t>(t)];
+      if (position >= 0 && position < positions) {
+        slots.push_back(t);
+      }
     }
-    const Values weights = (scores.array() - scores.maxCoeff()).exp();
-    Values result = Values::Zero(head_dim_);
-    for (int t = 0; t < positions; ++t) {
-      result += weights[t] * values.segment(Offset(cache, row, t, column), head_dim_);
+    Softmax result{.attended = Values::Zero(head_dim_), .log_sum = kMinusInfinity};
+    if (slots.empty()) {
+      return result;
     }
-    return result / weights.sum();
+    Values scores(static_cast<std::int64_t>(slots.size()));
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      scores[static_cast<std::int64_t>(i)] =
+          query.dot(keys.segment(Offset(cache, row, slots[i], column), head_dim_)) /
+          std::sqrt(static_cast<double>(head_dim_));
+    }
+    const double largest = scores.maxCoeff();
+    const Values weights = (scores.array() - largest).exp();
+    for (std::size_t i = 0; i < slots.size(); ++i) {
+      result.attended += weights[static_cast<std::int64_t>(i)] *
+                         values.segment(Offset(cache, row, slots[i], column), head_dim_);
+    }
+    result.attended /= weights.sum();
+    result.log_sum = largest + std::log(weights.sum());
+    return result;
   }
 
   Machine& machine_;
   const Op& op_;
   int chip_;
   std::int64_t head_dim_ = 0;
+  TensorId log_sum_ = kNoTensor;
 };
 
 }  // namespace

@@ -265,7 +265,34 @@ class Local {
     }
   }
 
+  // Every row of the last dim times exp(own log sum) over the sum of all shards' exponentials.
+  void Combine() {
+    const Values& log_sums = machine_.Read(op_.terms[0].rhs, chip_);
+    const Box box = machine_.BoxOf(op_.terms[0].rhs, chip_);
+    const auto shards = static_cast<std::int64_t>(box.size(3));
+    const auto width = static_cast<std::int64_t>(out_box_.size(3));
+    const Values& in = machine_.Read(in_, chip_);
+    Values& out = machine_.Write(out_, chip_);
+    if (!Aligned(machine_, in_, out_, chip_) || !Fits(in.size(), out.size()) ||
+        !Fits(log_sums.size() * width, out.size() * shards)) {
+      return;
+    }
+    const std::int64_t own = OwnShard();
+    for (std::int64_t row = 0; row < out.size() / width; ++row) {
+      const auto sums = log_sums.segment(row * shards, shards);
+      const double whole = (sums.array() - sums.maxCoeff()).exp().sum();
+      out.segment(row * width, width) =
+          in.segment(row * width, width) * (std::exp(sums[own] - sums.maxCoeff()) / whole);
+    }
+  }
+
  private:
+  // Which shard of the cache's length this chip holds.
+  [[nodiscard]] std::int64_t OwnShard() {
+    const AxisSet axes = machine_.program.dim(Dim::kSequenceShard).order.set();
+    return machine_.placement.Of(Dim::kSequenceShard, axes, chip_)->front();
+  }
+
   bool Fits(std::int64_t found, std::int64_t expected) {
     if (found != expected) {
       machine_.Raise("an elementwise op's shapes do not fit");
@@ -360,6 +387,9 @@ void RunElementwise(Machine& machine) {
         break;
       case Elementwise::kSample:
         local.Sample();
+        break;
+      case Elementwise::kCombine:
+        local.Combine();
         break;
     }
   }

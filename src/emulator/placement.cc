@@ -68,6 +68,8 @@ std::vector<int> Placement::TrueIndices(Dim dim) const {
       index = TrueHead(position);
     } else if (dim == Dim::kKvHeads || dim == Dim::kCacheKvHeads) {
       index = TrueKvHead(dim, position);
+    } else if (dim == Dim::kCacheLength) {
+      index = TruePosition(position);
     }
     indices[static_cast<std::size_t>(position)] = index < TrueSize(dim) ? index : -1;
   }
@@ -96,6 +98,13 @@ int Placement::TrueHead(int position) const {
   const int real = heads / kv_heads;
   const int offset = position % stored;
   return offset < real ? position / stored * real + offset : heads;
+}
+
+// Shards of the cache take positions in turn.
+int Placement::TruePosition(int slot) const {
+  const int shards = program_.mesh.IntSize(program_.dim(Dim::kCacheLength).order.set());
+  const int slots = Padded(Dim::kCacheLength) / shards;
+  return slots == 0 ? 0 : slot % slots * shards + slot / slots;
 }
 
 // With K heads over w shards, shard i serves the query heads of [i/w, (i+1)/w) of the KV heads, so

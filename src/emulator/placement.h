@@ -52,6 +52,7 @@ class Placement {
   [[nodiscard]] int TrueBatch(int position) const;
   [[nodiscard]] int TrueHead(int position) const;
   [[nodiscard]] int TrueKvHead(Dim dim, int slot) const;
+  [[nodiscard]] int TruePosition(int slot) const;
   [[nodiscard]] int Padded(Dim dim) const;
 
   const Model& model_;

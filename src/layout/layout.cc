@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <array>
 #include <vector>
 
 #include "slicewise/units/input_error.h"
@@ -9,16 +10,23 @@
 namespace slicewise {
 namespace {
 
-// Prints "Bx.Hyz"; with no axes at all the last letter alone.
-std::string TwoLetters(char a, AxisSet a_axes, char b, AxisSet b_axes, const Mesh& mesh) {
+constexpr std::string_view kWeightLetters = "EFR";
+constexpr std::string_view kAttentionLetters = "BHS";
+
+struct Letter {
+  char letter;
+  AxisSet axes;
+};
+
+// Prints "Bx.Hyz"; with no axes at all the second letter alone.
+std::string Letters(const std::array<Letter, 3>& letters, const Mesh& mesh) {
   std::string text;
-  if (!a_axes.empty()) {
-    text = a + mesh.Names(a_axes);
+  for (const Letter& item : letters) {
+    if (!item.axes.empty()) {
+      text += (text.empty() ? "" : ".") + std::string(1, item.letter) + mesh.Names(item.axes);
+    }
   }
-  if (!b_axes.empty() || text.empty()) {
-    text += (text.empty() ? "" : ".") + std::string(1, b) + mesh.Names(b_axes);
-  }
-  return text;
+  return text.empty() ? std::string(1, letters[1].letter) : text;
 }
 
 std::vector<std::string_view> Split(std::string_view text, char separator) {
@@ -46,24 +54,24 @@ class Parser {
   [[nodiscard]] bool has_residual() const { return parts_.size() == 4; }
   [[nodiscard]] bool IsWildcard(std::size_t part) const { return parts_[part] == "*"; }
 
-  // The axes under letters a and b of a part; every letter at most once.
-  std::pair<AxisSet, AxisSet> Letters(std::size_t part, char a, char b) const {
-    AxisSet sets[2];
-    bool seen[2] = {false, false};
+  // The axes under three letters of a part; every letter at most once.
+  std::array<AxisSet, 3> Letters(std::size_t part, std::string_view letters) const {
+    std::array<AxisSet, 3> sets;
+    std::array<bool, 3> seen = {};
     for (std::string_view group : Split(parts_[part], '.')) {
-      const int which = group.empty() ? -1 : group[0] == a ? 0 : group[0] == b ? 1 : -1;
-      if (which < 0 || seen[which]) {
-        Fail(fmt::format("in '{}' expected {} and {}, each at most once and followed by axes",
-                         parts_[part], a, b));
+      const std::size_t which = group.empty() ? letters.npos : letters.find(group[0]);
+      if (which == letters.npos || seen[which]) {
+        Fail(fmt::format("in '{}' expected {}, {} and {}, each at most once and followed by axes",
+                         parts_[part], letters[0], letters[1], letters[2]));
       }
       seen[which] = true;
       sets[which] = Axes(group.substr(1), part);
     }
-    if (!(sets[0] & sets[1]).empty()) {
-      Fail(fmt::format("in '{}' axis {} appears twice", parts_[part],
-                       mesh_.Names(sets[0] & sets[1])));
+    const AxisSet twice = (sets[0] & sets[1]) | (sets[0] & sets[2]) | (sets[1] & sets[2]);
+    if (!twice.empty()) {
+      Fail(fmt::format("in '{}' axis {} appears twice", parts_[part], mesh_.Names(twice)));
     }
-    return {sets[0], sets[1]};
+    return sets;
   }
 
   AxisSet Gathered() const {
@@ -114,6 +122,9 @@ class Parser {
 };
 
 std::string WeightsWords(const Layout& layout) {
+  if ((layout.weights_embed | layout.weights_ffn).empty() && !layout.replicas.empty()) {
+    return "whole weights";
+  }
   if (layout.gathered.empty()) {
     const bool one_dimensional = layout.weights_embed.empty() || layout.weights_ffn.empty();
     return one_dimensional ? "1D weight-stationary" : "2D weight-stationary";
@@ -124,7 +135,8 @@ std::string WeightsWords(const Layout& layout) {
 }  // namespace
 
 std::string WeightsText(const Layout& layout, const Mesh& mesh) {
-  return TwoLetters('E', layout.weights_embed, 'F', layout.weights_ffn, mesh);
+  return Letters({{{'E', layout.weights_embed}, {'F', layout.weights_ffn}, {'R', layout.replicas}}},
+                 mesh);
 }
 
 std::string FfnText(const Layout& layout, const Mesh& mesh) {
@@ -132,7 +144,10 @@ std::string FfnText(const Layout& layout, const Mesh& mesh) {
 }
 
 std::string AttentionText(const Layout& layout, const Mesh& mesh) {
-  return TwoLetters('B', layout.attention_batch, 'H', layout.attention_heads, mesh);
+  return Letters({{{'B', layout.attention_batch},
+                   {'H', layout.attention_heads},
+                   {'S', layout.attention_sequence}}},
+                 mesh);
 }
 
 std::string ToString(const Layout& layout, const Mesh& mesh) {
@@ -152,9 +167,15 @@ Layout ParseLayout(std::string_view text, const Mesh& mesh) {
     }
   }
   Layout layout;
-  std::tie(layout.weights_embed, layout.weights_ffn) = parser.Letters(0, 'E', 'F');
+  const auto weights = parser.Letters(0, kWeightLetters);
+  const auto attention = parser.Letters(2, kAttentionLetters);
+  layout.weights_embed = weights[0];
+  layout.weights_ffn = weights[1];
+  layout.replicas = weights[2];
   layout.gathered = parser.Gathered();
-  std::tie(layout.attention_batch, layout.attention_heads) = parser.Letters(2, 'B', 'H');
+  layout.attention_batch = attention[0];
+  layout.attention_heads = attention[1];
+  layout.attention_sequence = attention[2];
   if (parser.has_residual()) {
     layout.residual = parser.Residual();
   }
@@ -169,21 +190,33 @@ Layout ParseLayout(std::string_view text, const Mesh& mesh) {
 }
 
 std::optional<std::string> WhyIllegal(const Layout& layout, const Mesh& mesh) {
-  const auto once = [&](AxisSet a, AxisSet b, std::string_view part) -> std::optional<std::string> {
-    if (!(a & b).empty()) {
-      return fmt::format("axis {} appears twice in the {} part", mesh.Names(a & b), part);
+  const auto once = [&](AxisSet a, AxisSet b, AxisSet c,
+                        std::string_view part) -> std::optional<std::string> {
+    if (const AxisSet twice = (a & b) | (a & c) | (b & c); !twice.empty()) {
+      return fmt::format("axis {} appears twice in the {} part", mesh.Names(twice), part);
     }
-    if ((a | b) != mesh.all()) {
+    if (const AxisSet all = a | b | c; all != mesh.all()) {
       return fmt::format("axis {} is missing from the {} part of a layout for {}",
-                         mesh.Names(mesh.all() - (a | b)), part, ToString(mesh.slice()));
+                         mesh.Names(mesh.all() - all), part, ToString(mesh.slice()));
     }
     return std::nullopt;
   };
-  if (auto reason = once(layout.weights_embed, layout.weights_ffn, "weights")) {
+  if (auto reason = once(layout.weights_embed, layout.weights_ffn, layout.replicas, "weights")) {
     return reason;
   }
-  if (auto reason = once(layout.attention_batch, layout.attention_heads, "attention")) {
+  if (auto reason = once(layout.attention_batch, layout.attention_heads, layout.attention_sequence,
+                         "attention")) {
     return reason;
+  }
+  if (const AxisSet both = layout.gathered & layout.replicas; !both.empty()) {
+    return fmt::format("the weights are replicated over {}: there is nothing to gather over it",
+                       mesh.Names(both));
+  }
+  if (const AxisSet outside = layout.replicas - layout.attention_batch; !outside.empty()) {
+    return fmt::format(
+        "weights are replicated over {}, so the batch is sharded over it and attention must be too "
+        "(B{} in the attention part)",
+        mesh.Names(outside), mesh.Names(layout.replicas | layout.attention_batch));
   }
   if (const AxisSet outside = layout.gathered - layout.attention_batch; !outside.empty()) {
     return fmt::format(
@@ -194,6 +227,10 @@ std::optional<std::string> WhyIllegal(const Layout& layout, const Mesh& mesh) {
   if (layout.residual) {
     if (const AxisSet bad = *layout.residual & layout.gathered; !bad.empty()) {
       return fmt::format("the residual cannot keep d_model over the gathered axis {}",
+                         mesh.Names(bad));
+    }
+    if (const AxisSet bad = *layout.residual & layout.replicas; !bad.empty()) {
+      return fmt::format("the residual cannot keep d_model over the replica axis {}",
                          mesh.Names(bad));
     }
     const AxisSet missing = (layout.weights_embed - layout.gathered) - *layout.residual;
@@ -210,10 +247,21 @@ std::string Describe(const Layout& layout, const Mesh& mesh) {
   if (!layout.gathered.empty()) {
     words += mesh.Names(layout.gathered);
   }
-  words += ", attention over ";
-  const bool heads = !layout.attention_heads.empty();
-  const bool batch = !layout.attention_batch.empty();
-  words += heads && batch ? "batch and heads" : batch ? "batch" : "heads";
+  if (!layout.replicas.empty()) {
+    words += ", replicated over " + mesh.Names(layout.replicas);
+  }
+  std::vector<std::string_view> over;
+  if (!layout.attention_batch.empty()) {
+    over.emplace_back("batch");
+  }
+  if (!layout.attention_heads.empty() ||
+      (layout.attention_batch.empty() && layout.attention_sequence.empty())) {
+    over.emplace_back("heads");
+  }
+  if (!layout.attention_sequence.empty()) {
+    over.emplace_back("sequence");
+  }
+  words += fmt::format(", attention over {}", fmt::join(over, " and "));
   if (layout.residual) {
     words += ", residual over " +
              (layout.residual->empty() ? std::string("no axis") : mesh.Names(*layout.residual));
@@ -224,15 +272,15 @@ std::string Describe(const Layout& layout, const Mesh& mesh) {
 LayoutFilter::LayoutFilter(std::string_view text, const Mesh& mesh) {
   const Parser parser(text, mesh);
   if (!parser.IsWildcard(0)) {
-    const auto [embed, ffn] = parser.Letters(0, 'E', 'F');
-    weights_ = Pair{embed, ffn};
+    const auto axes = parser.Letters(0, kWeightLetters);
+    weights_ = Triple{axes[0], axes[1], axes[2]};
   }
   if (!parser.IsWildcard(1)) {
     ffn_ = parser.Gathered();
   }
   if (!parser.IsWildcard(2)) {
-    const auto [batch, heads] = parser.Letters(2, 'B', 'H');
-    attention_ = Pair{batch, heads};
+    const auto axes = parser.Letters(2, kAttentionLetters);
+    attention_ = Triple{axes[0], axes[1], axes[2]};
   }
   if (parser.has_residual()) {
     any_residual_ = parser.IsWildcard(3);
@@ -244,17 +292,19 @@ LayoutFilter::LayoutFilter(std::string_view text, const Mesh& mesh) {
     // One layout: a mistake in it is worth its reason, not an empty result.
     const Layout layout = ParseLayout(text, mesh);
     residual_ = layout.residual;
-  } else if ((weights_ && (weights_->first | weights_->second) != mesh.all()) ||
-             (attention_ && (attention_->first | attention_->second) != mesh.all())) {
+  } else if ((weights_ && weights_->all() != mesh.all()) ||
+             (attention_ && attention_->all() != mesh.all())) {
     parser.Fail(fmt::format("every axis of {} ({}) must appear in each part that is not '*'",
                             ToString(mesh.slice()), mesh.Names(mesh.all())));
   }
 }
 
 bool LayoutFilter::Matches(const Layout& layout) const {
-  return (!weights_ || *weights_ == Pair{layout.weights_embed, layout.weights_ffn}) &&
+  return (!weights_ ||
+          *weights_ == Triple{layout.weights_embed, layout.weights_ffn, layout.replicas}) &&
          (!ffn_ || *ffn_ == layout.gathered) &&
-         (!attention_ || *attention_ == Pair{layout.attention_batch, layout.attention_heads}) &&
+         (!attention_ || *attention_ == Triple{layout.attention_batch, layout.attention_heads,
+                                               layout.attention_sequence}) &&
          (any_residual_ || residual_ == layout.residual);
 }
 

@@ -42,7 +42,7 @@ void Lowering::Run() {
   } else {
     residual_ =
         Activation(TensorRole::kResidual,
-                   {{Dim::kBatch, gathered_}, {Dim::kLength, {}}, {Dim::kEmbed, residual_embed_}});
+                   {{Dim::kBatch, spread_}, {Dim::kLength, {}}, {Dim::kEmbed, residual_embed_}});
   }
   KeepResidual();
   p_.prologue = {0, p_.ops.size()};
@@ -61,19 +61,24 @@ void Lowering::SetDim(Dim dim, double size, double padded, const AxisOrder& orde
 
 void Lowering::SetBatchAndLengthDims() {
   const double batch = static_cast<double>(work_.batch(phase_));
-  const double per_gathered = std::ceil(batch / mesh_.Size(gathered_));
-  const double per_attention = std::ceil(per_gathered / mesh_.Size(batch_));
-  SetDim(Dim::kBatch, batch, per_gathered * mesh_.Size(gathered_), AxisOrder(gathered_));
-  // Attention's batch axes cut each gathered shard further, so padding nests.
-  SetDim(Dim::kAttentionBatch, batch, per_attention * mesh_.Size(gathered_ | batch_),
-         Joined({gathered_, ffn_ & batch_, embed_ & batch_}));
+  const double per_spread = std::ceil(batch / mesh_.Size(spread_));
+  const double per_attention = std::ceil(per_spread / mesh_.Size(batch_));
+  SetDim(Dim::kBatch, batch, per_spread * mesh_.Size(spread_), Joined({replicas_, gathered_}));
+  // Attention's batch axes cut each shard further, so padding nests.
+  SetDim(Dim::kAttentionBatch, batch, per_attention * mesh_.Size(spread_ | batch_),
+         Joined({replicas_, gathered_, ffn_ & batch_, embed_ & batch_}));
   const double length = static_cast<double>(work_.query_length(phase_));
   const double logit_length = work_.logits == Logits::kAll ? length : 1;
   SetDim(Dim::kLength, length, length, {});
   SetDim(Dim::kLogitLength, logit_length, logit_length, {});
-  SetDim(Dim::kContext, work_.mean_attended(phase_), work_.mean_attended(phase_), {});
+  const double shards = mesh_.Size(sequence_);
+  const double attended = work_.mean_attended(phase_);
   const double cached = static_cast<double>(work_.cached_at_end(phase_));
-  SetDim(Dim::kCacheLength, cached, cached, {});
+  const AxisOrder sequence(sequence_);
+  SetDim(Dim::kContext, attended, sequence_.empty() ? attended : RoundUp(attended, shards),
+         sequence);
+  SetDim(Dim::kCacheLength, cached, RoundUp(cached, shards), sequence);
+  SetDim(Dim::kSequenceShard, shards, shards, sequence);
 }
 
 void Lowering::SetModelDims() {
@@ -102,8 +107,9 @@ void Lowering::SetHeadDims() {
   const AxisSet ffn_batch = ffn_ & batch_;
   const AxisSet ffn_gathered = weights_ffn_ & gathered_;
   const bool grouped = model_.kv_heads > 1 && !model_.multihead();
-  const AxisOrder order = grouped ? Joined({ffn_heads, embed_ & heads_, ffn_batch, ffn_gathered})
-                                  : Joined({weights_ffn_, embed_ & heads_});
+  const AxisOrder order =
+      grouped ? Joined({ffn_heads, embed_ & heads_, ffn_batch, FfnSequence(), ffn_gathered})
+              : Joined({weights_ffn_, embed_ & heads_});
   SetDim(Dim::kHeads, static_cast<double>(model_.query_heads), stored_heads_, order);
   const double head_dim = static_cast<double>(model_.head_dim);
   SetDim(Dim::kHeadDim, head_dim, head_dim, {});
@@ -114,7 +120,7 @@ void Lowering::SetHeadDims() {
     cache_axes_ = heads_;
     return;
   }
-  SetKvDim(Dim::kKvHeads, Joined({ffn_heads, ffn_batch, ffn_gathered}), kv_axes_);
+  SetKvDim(Dim::kKvHeads, Joined({ffn_heads, ffn_batch, FfnSequence(), ffn_gathered}), kv_axes_);
   SetKvDim(Dim::kCacheKvHeads, Joined({ffn_heads, embed_ & heads_}), cache_axes_);
 }
 

@@ -20,7 +20,7 @@ TensorId Lowering::GatherFfnAxes(TensorId x, Part part, Dim length) {
     return x;
   }
   const TensorId next = Activation(TensorRole::kGatheredResidual,
-                                   {{Dim::kBatch, gathered_}, {length, {}}, {Dim::kEmbed, embed_}});
+                                   {{Dim::kBatch, spread_}, {length, {}}, {Dim::kEmbed, embed_}});
   return Move(OpKind::kAllGather, part, axes, x, next);
 }
 
@@ -31,14 +31,14 @@ TensorId Lowering::Normalize(TensorId x, TensorId vectors, TensorRole role, Part
   }
   const auto statistics = [&](AxisSet partial) {
     return Add(TensorRole::kStatistics, DataType::kFloat32, Lifetime::kTransient, false,
-               {{Dim::kBatch, gathered_}, {length, {}}, {Dim::kStatistic, {}}}, partial);
+               {{Dim::kBatch, spread_}, {length, {}}, {Dim::kStatistic, {}}}, partial);
   };
   TensorId moments = Map(Elementwise::kStatistics, part, x, kNoTensor, statistics(axes));
   if (!axes.empty()) {
     moments = Move(OpKind::kAllReduce, part, axes, moments, statistics({}));
   }
   const TensorId out =
-      Activation(role, {{Dim::kBatch, gathered_}, {length, {}}, {Dim::kEmbed, axes}});
+      Activation(role, {{Dim::kBatch, spread_}, {length, {}}, {Dim::kEmbed, axes}});
   Op& op = Emit(OpKind::kElementwise, part);
   op.function = Elementwise::kNormalize;
   AddTerm(op, x, moments, out);
@@ -61,7 +61,7 @@ void Lowering::Block(bool attention, bool ffn, TensorId norm) {
   if (ffn) {
     activated =
         Activation(TensorRole::kFfnActivated,
-                   {{Dim::kBatch, gathered_}, {Dim::kLength, {}}, {Dim::kFfn, ffn_ | embed_}});
+                   {{Dim::kBatch, spread_}, {Dim::kLength, {}}, {Dim::kFfn, ffn_ | embed_}});
     Op& op = Emit(OpKind::kElementwise, Part::kFfn);
     op.function = Elementwise::kActivate;
     AddTerm(op, in.hidden, ffn_in_bias_, activated);
@@ -89,7 +89,7 @@ TensorId Lowering::BlockInput(TensorId norm, TensorRole role, Part part) {
     return x;
   }
   const TensorId whole =
-      Activation(role, {{Dim::kBatch, gathered_}, {Dim::kLength, {}}, {Dim::kEmbed, embed_}});
+      Activation(role, {{Dim::kBatch, spread_}, {Dim::kLength, {}}, {Dim::kEmbed, embed_}});
   Stream(whole, x);
   AddTerm(Looped(OpKind::kAllGather, part, Schedule::kLoopedTwoWay, axes), x, kNoTensor, whole);
   return whole;
@@ -104,7 +104,8 @@ AxisSet Lowering::SliceAxes() const { return (ffn_ & batch_) - kv_axes_; }
 AxisSet Lowering::KvMoveAxes() const { return ffn_ & batch_ & kv_axes_; }
 
 bool Lowering::ScatterKvLate() const {
-  return !model_.multihead() && !KvMoveAxes().empty() && !(embed_ & heads_).empty();
+  return !model_.multihead() && !(KvMoveAxes() | KvGatherAxes()).empty() &&
+         !(embed_ & heads_).empty();
 }
 
 Lowering::Inputs Lowering::ProjectInputs(bool attention, bool ffn, TensorId x, TensorId ffn_x,
@@ -126,7 +127,7 @@ Lowering::Inputs Lowering::ProjectInputs(bool attention, bool ffn, TensorId x, T
   TensorId kv_x = x;
   if (attention && !SliceAxes().empty()) {
     kv_x = Map(Elementwise::kSlice, Part::kAttention, x, kNoTensor,
-               Activation(TensorRole::kBatchSlice, {{Dim::kAttentionBatch, gathered_ | SliceAxes()},
+               Activation(TensorRole::kBatchSlice, {{Dim::kAttentionBatch, spread_ | SliceAxes()},
                                                     {Dim::kLength, {}},
                                                     {Dim::kEmbed, embed_}}));
   }
@@ -144,7 +145,7 @@ Lowering::Inputs Lowering::ProjectInputs(bool attention, bool ffn, TensorId x, T
   if (attention) {
     in.query = Activation(
         TensorRole::kQuery,
-        {{Dim::kBatch, gathered_}, {Dim::kLength, {}}, {Dim::kHeads, ffn_}, {Dim::kHeadDim, {}}},
+        {{Dim::kBatch, spread_}, {Dim::kLength, {}}, {Dim::kHeads, ffn_}, {Dim::kHeadDim, {}}},
         embed_);
     AddTerm(einsum, x, weights[next++], in.query);
     const AxisSet slice = SliceAxes();
@@ -160,14 +161,13 @@ Lowering::Inputs Lowering::ProjectInputs(bool attention, bool ffn, TensorId x, T
 }
 
 TensorId Lowering::Hidden(TensorRole role, AxisSet axes, AxisSet partial) {
-  return Activation(role, {{Dim::kBatch, gathered_}, {Dim::kLength, {}}, {Dim::kFfn, axes}},
-                    partial);
+  return Activation(role, {{Dim::kBatch, spread_}, {Dim::kLength, {}}, {Dim::kFfn, axes}}, partial);
 }
 
 TensorId Lowering::KeyValue(TensorRole role, AxisSet batch, Dim heads, AxisSet head_axes,
                             AxisSet partial) {
   return Activation(role,
-                    {{BatchDim(batch), gathered_ | batch},
+                    {{BatchDim(batch), spread_ | batch},
                      {Dim::kLength, {}},
                      {heads, head_axes},
                      {Dim::kHeadDim, {}}},
@@ -175,13 +175,20 @@ TensorId Lowering::KeyValue(TensorRole role, AxisSet batch, Dim heads, AxisSet h
 }
 
 void Lowering::ScatterInputs(Inputs& in, Part part) {
-  Op& op = Looped(OpKind::kReduceScatter, part, Schedule::kLoopedTwoWay, embed_);
+  const AxisSet to_batch = embed_ & batch_;
+  const AxisSet to_heads = embed_ & heads_;
+  const bool ffn = in.hidden != kNoTensor;
+  const AxisSet op_axes = ffn ? embed_ : to_batch | to_heads;
+  if (op_axes.empty()) {
+    return;
+  }
+  Op& op = Looped(OpKind::kReduceScatter, part, Schedule::kLoopedTwoWay, op_axes);
   const auto scatter = [&](TensorId& whole, TensorId result) {
     Stream(whole, result);
     AddTerm(op, whole, kNoTensor, result);
     whole = result;
   };
-  if (in.hidden != kNoTensor) {
+  if (ffn) {
     scatter(in.hidden, Hidden(TensorRole::kFfnHidden, ffn_ | embed_, {}));
   }
   if (in.gate != kNoTensor) {
@@ -190,17 +197,20 @@ void Lowering::ScatterInputs(Inputs& in, Part part) {
   if (in.query == kNoTensor) {
     return;
   }
-  const AxisSet to_batch = embed_ & batch_;
-  const AxisSet to_heads = embed_ & heads_;
-  scatter(in.query, Activation(TensorRole::kQuery, {{BatchDim(to_batch), gathered_ | to_batch},
-                                                    {Dim::kLength, {}},
-                                                    {Dim::kHeads, ffn_ | to_heads},
-                                                    {Dim::kHeadDim, {}}}));
+  const AxisSet summed = embed_ & sequence_;
+  if (!(to_batch | to_heads).empty()) {
+    scatter(in.query, Activation(TensorRole::kQuery,
+                                 {{BatchDim(to_batch), spread_ | to_batch},
+                                  {Dim::kLength, {}},
+                                  {Dim::kHeads, ffn_ | to_heads},
+                                  {Dim::kHeadDim, {}}},
+                                 summed));
+  }
   const AxisSet kv_heads = ScatterKvLate() ? AxisSet() : to_heads & cache_axes_;
   if ((to_batch | kv_heads).empty()) {
     return;
   }
-  const Dim dim = KvMoveAxes().empty() ? Dim::kCacheKvHeads : Dim::kKvHeads;
+  const Dim dim = (KvMoveAxes() | KvGatherAxes()).empty() ? Dim::kCacheKvHeads : Dim::kKvHeads;
   const AxisSet axes = (kv_axes_ - gathered_) | kv_heads;
   const AxisSet left = embed_ - to_batch - kv_heads;
   scatter(in.key, KeyValue(TensorRole::kKey, SliceAxes() | to_batch, dim, axes, left));
@@ -209,39 +219,106 @@ void Lowering::ScatterInputs(Inputs& in, Part part) {
 
 TensorId Lowering::Attend(Inputs in) {
   const AxisSet to_batch = ffn_ & batch_;
+  GatherKvHeads(in);
   if (!to_batch.empty()) {
     MoveHeadsToBatch(in, to_batch);
   }
   FinishKeyValue(in);
-  const TensorId attended =
-      Activation(TensorRole::kAttended, {{BatchDim(batch_), gathered_ | batch_},
-                                         {Dim::kLength, {}},
-                                         {Dim::kHeads, heads_},
-                                         {Dim::kHeadDim, {}}});
+  FinishQuery(in);
+  TensorId attended = kNoTensor;
+  if (sequence_.empty()) {
+    attended = Attended(TensorRole::kAttended, batch_, heads_, {});
+    EmitAttention(in, attended);
+  } else {
+    attended = AttendShards(in);
+  }
+  if (to_batch.empty()) {
+    return attended;
+  }
+  return Move(
+      OpKind::kAllToAll, Part::kAttention, to_batch, attended,
+      Attended(TensorRole::kAttended, embed_ & batch_, heads_ | FfnSequence() | to_batch, {}));
+}
+
+TensorId Lowering::Attended(TensorRole role, AxisSet batch, AxisSet heads, AxisSet partial) {
+  return Activation(role,
+                    {{BatchDim(batch), spread_ | batch},
+                     {Dim::kLength, {}},
+                     {Dim::kHeads, heads},
+                     {Dim::kHeadDim, {}}},
+                    partial);
+}
+
+Op& Lowering::EmitAttention(const Inputs& in, TensorId attended) {
   Op& op = Emit(OpKind::kAttention, Part::kAttention);
   AddTerm(op, in.query, in.key, attended);
   AddTerm(op, in.value, key_cache_, value_cache_);
   if (query_bias_ != kNoTensor) {
     AddTerm(op, query_bias_, key_bias_, value_bias_);
   }
-  if (to_batch.empty()) {
-    return attended;
+  return op;
+}
+
+TensorId Lowering::AttendShards(const Inputs& in) {
+  const auto log_sum = [&](AxisSet shards) {
+    return Add(TensorRole::kLogSumExp, DataType::kFloat32, Lifetime::kTransient, false,
+               {{BatchDim(batch_), spread_ | batch_},
+                {Dim::kLength, {}},
+                {Dim::kHeads, heads_},
+                {Dim::kSequenceShard, shards}});
+  };
+  const TensorId shard = Attended(TensorRole::kAttendedShard, batch_, heads_, sequence_);
+  const TensorId own = log_sum(sequence_);
+  AddTerm(EmitAttention(in, shard), kNoTensor, kNoTensor, own);
+  const TensorId all = Move(OpKind::kAllGather, Part::kAttention, sequence_, own, log_sum({}));
+  TensorId sum = Map(Elementwise::kCombine, Part::kAttention, shard, all,
+                     Attended(TensorRole::kAttended, batch_, heads_, sequence_));
+  const AxisSet summed = embed_ & sequence_;
+  const AxisSet to_heads = FfnSequence();
+  if (!to_heads.empty()) {
+    sum = Move(OpKind::kReduceScatter, Part::kAttention, to_heads, sum,
+               Attended(TensorRole::kAttended, batch_, heads_ | to_heads, summed));
   }
-  const AxisSet left = embed_ & batch_;
-  const TensorId back = Activation(TensorRole::kAttended, {{BatchDim(left), gathered_ | left},
-                                                           {Dim::kLength, {}},
-                                                           {Dim::kHeads, heads_ | to_batch},
-                                                           {Dim::kHeadDim, {}}});
-  return Move(OpKind::kAllToAll, Part::kAttention, to_batch, attended, back);
+  if (!summed.empty()) {
+    sum = Move(OpKind::kAllReduce, Part::kAttention, summed, sum,
+               Attended(TensorRole::kAttended, batch_, heads_ | to_heads, {}));
+  }
+  return sum;
+}
+
+void Lowering::GatherKvHeads(Inputs& in) {
+  const AxisSet axes = KvGatherAxes();
+  if (axes.empty()) {
+    return;
+  }
+  const Dim dim = KvMoveAxes().empty() ? Dim::kCacheKvHeads : Dim::kKvHeads;
+  Op& op = Emit(OpKind::kAllGather, Part::kAttention);
+  op.axes = AxisOrder(axes);
+  for (TensorId* tensor : {&in.key, &in.value}) {
+    const Tensor& before = p_.tensor(*tensor);
+    const TensorId after = KeyValue(before.role, before.sharding[0] - spread_, dim,
+                                    before.sharding[2] - axes, before.partial);
+    AddTerm(op, *tensor, kNoTensor, after);
+    *tensor = after;
+  }
+}
+
+void Lowering::FinishQuery(Inputs& in) {
+  const AxisSet axes = FfnSequence();
+  const auto query = [&](AxisSet heads) { return Attended(TensorRole::kQuery, batch_, heads, {}); };
+  if (const AxisSet summed = p_.tensor(in.query).partial; !summed.empty()) {
+    in.query = Move(OpKind::kAllReduce, Part::kAttention, summed, in.query, query(heads_ | axes));
+  }
+  if (!axes.empty()) {
+    in.query = Move(OpKind::kAllGather, Part::kAttention, axes, in.query, query(heads_));
+  }
 }
 
 void Lowering::MoveHeadsToBatch(Inputs& in, AxisSet axes) {
   const AxisSet kv_axes = KvMoveAxes();
-  const TensorId query = Activation(TensorRole::kQuery, {{Dim::kAttentionBatch, gathered_ | batch_},
-                                                         {Dim::kLength, {}},
-                                                         {Dim::kHeads, heads_},
-                                                         {Dim::kHeadDim, {}}});
-  in.query = Move(OpKind::kAllToAll, Part::kAttention, axes, in.query, query);
+  const AxisSet summed = p_.tensor(in.query).partial;
+  in.query = Move(OpKind::kAllToAll, Part::kAttention, axes, in.query,
+                  Attended(TensorRole::kQuery, batch_, heads_ | FfnSequence(), summed));
   if (kv_axes.empty()) {
     return;
   }
@@ -252,7 +329,7 @@ void Lowering::MoveHeadsToBatch(Inputs& in, AxisSet axes) {
   for (TensorId* tensor : {&in.key, &in.value}) {
     const Tensor& before = p_.tensor(*tensor);
     const AxisSet heads = before.sharding[2] - kv_axes;
-    const AxisSet batch = (before.sharding[0] - gathered_) | kv_axes;
+    const AxisSet batch = (before.sharding[0] - spread_) | kv_axes;
     const TensorId after = KeyValue(before.role, batch, Dim::kCacheKvHeads, heads, before.partial);
     AddTerm(op, *tensor, kNoTensor, after);
     *tensor = after;
@@ -337,11 +414,17 @@ void Lowering::ProjectOutputs(TensorId activated, TensorId attended, Part part) 
 
 TensorId Lowering::Output(AxisSet axes, AxisSet partial) {
   return Activation(TensorRole::kBlockOutput,
-                    {{Dim::kBatch, gathered_}, {Dim::kLength, {}}, {Dim::kEmbed, axes}}, partial);
+                    {{Dim::kBatch, spread_}, {Dim::kLength, {}}, {Dim::kEmbed, axes}}, partial);
 }
 
 void Lowering::GatherOutputs(TensorId& activated, TensorId& attended, Part part) {
-  Op& op = Looped(OpKind::kAllGather, part, Schedule::kLoopedTwoWay, embed_);
+  // Attention combined over an E axis of the sequence is whole along it already.
+  const AxisSet attended_axes = attended == kNoTensor ? AxisSet() : embed_ - sequence_;
+  const AxisSet axes = activated == kNoTensor ? attended_axes : embed_;
+  if (axes.empty()) {
+    return;
+  }
+  Op& op = Looped(OpKind::kAllGather, part, Schedule::kLoopedTwoWay, axes);
   const auto gather = [&](TensorId& shard, TensorId whole) {
     Stream(whole, shard);
     AddTerm(op, shard, kNoTensor, whole);
@@ -350,11 +433,8 @@ void Lowering::GatherOutputs(TensorId& activated, TensorId& attended, Part part)
   if (activated != kNoTensor) {
     gather(activated, Hidden(TensorRole::kFfnActivated, ffn_, {}));
   }
-  if (attended != kNoTensor) {
-    gather(attended, Activation(TensorRole::kAttended, {{Dim::kBatch, gathered_},
-                                                        {Dim::kLength, {}},
-                                                        {Dim::kHeads, ffn_},
-                                                        {Dim::kHeadDim, {}}}));
+  if (!attended_axes.empty()) {
+    gather(attended, Attended(TensorRole::kAttended, {}, ffn_, {}));
   }
 }
 

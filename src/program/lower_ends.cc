@@ -3,19 +3,24 @@
 namespace slicewise {
 
 void Lowering::Prologue() {
-  const AxisSet gathered_ffn = weights_ffn_ & gathered_;
+  const AxisSet batch = replicas_ | (weights_ffn_ & gathered_);
   const AxisSet replicated = ffn_ - residual_embed_;
   const AxisSet scattered = weights_ffn_ - replicated;
   const AxisSet moved = weights_embed_ & gathered_;
-  const TensorId tokens = Add(TensorRole::kTokens, DataType::kFloat32, Lifetime::kPhase, false,
-                              {{Dim::kBatch, {}}, {Dim::kLength, {}}});
-  TensorId x = Activation(TensorRole::kEmbedded,
-                          {{Dim::kBatch, {}}, {Dim::kLength, {}}, {Dim::kEmbed, weights_embed_}},
-                          weights_ffn_);
+  TensorId tokens = Add(TensorRole::kTokens, DataType::kFloat32, Lifetime::kPhase, false,
+                        {{Dim::kBatch, {}}, {Dim::kLength, {}}});
+  if (!replicas_.empty()) {
+    tokens = Map(Elementwise::kSlice, Part::kEmbedding, tokens, kNoTensor,
+                 Add(TensorRole::kTokens, DataType::kFloat32, Lifetime::kTransient, false,
+                     {{Dim::kBatch, replicas_}, {Dim::kLength, {}}}));
+  }
+  TensorId x = Activation(
+      TensorRole::kEmbedded,
+      {{Dim::kBatch, replicas_}, {Dim::kLength, {}}, {Dim::kEmbed, weights_embed_}}, weights_ffn_);
   Map(Elementwise::kLookup, Part::kEmbedding, tokens, embedding_, x);
   if (!scattered.empty()) {
     const TensorId next = Activation(TensorRole::kEmbedded,
-                                     {{Dim::kBatch, gathered_ffn},
+                                     {{Dim::kBatch, batch},
                                       {Dim::kLength, {}},
                                       {Dim::kEmbed, weights_embed_ | (ffn_ & residual_embed_)}},
                                      replicated);
@@ -24,7 +29,7 @@ void Lowering::Prologue() {
   }
   if (!replicated.empty()) {
     const TensorId next = Activation(TensorRole::kEmbedded,
-                                     {{Dim::kBatch, gathered_ffn},
+                                     {{Dim::kBatch, batch},
                                       {Dim::kLength, {}},
                                       {Dim::kEmbed, weights_embed_ | (ffn_ & residual_embed_)}});
     x = Move(OpKind::kAllReduce, Part::kEmbedding, replicated, x, next);
@@ -32,7 +37,7 @@ void Lowering::Prologue() {
   if (!moved.empty()) {
     const TensorId next =
         Activation(TensorRole::kEmbedded,
-                   {{Dim::kBatch, gathered_}, {Dim::kLength, {}}, {Dim::kEmbed, residual_embed_}});
+                   {{Dim::kBatch, spread_}, {Dim::kLength, {}}, {Dim::kEmbed, residual_embed_}});
     x = Move(OpKind::kAllToAll, Part::kEmbedding, moved, x, next);
   }
   residual_ = x;
@@ -46,7 +51,7 @@ void Lowering::Epilogue() {
   TensorId x = residual_;
   if (p_.dim(kLogitLength).padded < p_.dim(Dim::kLength).padded) {
     x = Map(Elementwise::kLastToken, Part::kHead, x, kNoTensor,
-            FinalHidden(gathered_, residual_embed_));
+            FinalHidden(spread_, residual_embed_));
   }
   x = GatherFfnAxes(x, Part::kHead, kLogitLength);
   if (final_norm_ != kNoTensor) {
@@ -58,11 +63,11 @@ void Lowering::Epilogue() {
   const double rows = p_.dim(Dim::kBatch).padded * p_.dim(kLogitLength).padded;
   const AxisSet moved = weights_embed_ & gathered_;
   const bool gather_table = !moved.empty() && 2 * rows > p_.dim(Dim::kEmbed).padded;
-  const AxisSet batch = gather_table ? moved : AxisSet();
+  const AxisSet batch = replicas_ | (gather_table ? moved : AxisSet());
   const AxisSet embed = gather_table ? embed_ : weights_embed_;
   if (!moved.empty() && !gather_table) {
     x = Move(OpKind::kAllToAll, Part::kHead, moved, x,
-             FinalHidden(weights_ffn_ & gathered_, weights_embed_));
+             FinalHidden(replicas_ | (weights_ffn_ & gathered_), weights_embed_));
   }
   group_ = 1;
   if (const AxisSet axes = weights_ffn_ & gathered_; !axes.empty()) {

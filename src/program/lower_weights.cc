@@ -48,8 +48,8 @@ void Lowering::AddAttentionWeights() {
   if (model_.biases.attention_output) {
     output_bias_ = SmallWeight(TensorRole::kAttentionOutputBias, true, {{Dim::kEmbed, {}}});
   }
-  const Cut batch = {Dim::kAttentionBatch, gathered_ | batch_};
-  const Cut cached = {Dim::kCacheLength, {}};
+  const Cut batch = {Dim::kAttentionBatch, spread_ | batch_};
+  const Cut cached = {Dim::kCacheLength, sequence_};
   const Cut cache_heads = {Dim::kCacheKvHeads, cache_axes_};
   key_cache_ = Add(TensorRole::kKeyCache, work_.kv_cache, Lifetime::kPhase, true,
                    {batch, cached, cache_heads, head_dim});

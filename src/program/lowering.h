@@ -37,11 +37,14 @@ class Lowering {
         weights_embed_(layout.weights_embed),
         weights_ffn_(layout.weights_ffn),
         gathered_(layout.gathered),
+        replicas_(layout.replicas),
+        spread_(layout.gathered | layout.replicas),
         embed_(layout.weights_embed - layout.gathered),
         ffn_(layout.weights_ffn - layout.gathered),
         residual_embed_(layout.residual_embed()),
-        batch_(layout.attention_batch - layout.gathered),
+        batch_(layout.attention_batch - layout.gathered - layout.replicas),
         heads_(layout.attention_heads),
+        sequence_(layout.attention_sequence),
         stored_heads_(static_cast<double>(StoredHeads(model_, layout, mesh, request.padded_heads))),
         wide_residual_(layout.residual.has_value()) {}
   void Run();
@@ -123,6 +126,11 @@ class Lowering {
   };
   [[nodiscard]] Dim BatchDim(AxisSet extra) const;
 
+  // Axes of F that shard heads when projected and the cache's length in attention.
+  [[nodiscard]] AxisSet FfnSequence() const { return ffn_ & sequence_; }
+  // Of these, the ones that shard KV heads when projected: they are gathered.
+  [[nodiscard]] AxisSet KvGatherAxes() const { return FfnSequence() & kv_axes_; }
+
   // Axes of F and B along which every chip projects the same KV heads: it slices its batch instead.
   [[nodiscard]] AxisSet SliceAxes() const;
   // Axes of F and B along which KV heads are sharded when projected: they move to batch.
@@ -138,11 +146,21 @@ class Lowering {
 
   // --- attention --------------------------------------------------------------------------------
   TensorId Attend(Inputs in);
+  void GatherKvHeads(Inputs& in);
   void MoveHeadsToBatch(Inputs& in, AxisSet axes);
 
   // What is still a partial sum over E axes of the heads: shared out where there are heads to
   // share, else summed on every chip.
   void FinishKeyValue(Inputs& in);
+  // What queries still need before every shard of the cache can be attended to: summed over the E
+  // axes that shard it, and gathered over the F axes.
+  void FinishQuery(Inputs& in);
+  TensorId Attended(TensorRole role, AxisSet batch, AxisSet heads, AxisSet partial);
+  // Attention over shards of the cache: each shard's result is normalised by itself; the shards'
+  // log sums of exponentials are gathered, every shard scales its result by its share of the whole
+  // softmax, and the results are summed.
+  TensorId AttendShards(const Inputs& in);
+  Op& EmitAttention(const Inputs& in, TensorId attended);
 
   // --- second half of a block -------------------------------------------------------------------
   void ProjectOutputs(TensorId activated, TensorId attended, Part part);
@@ -153,10 +171,13 @@ class Lowering {
   const Phase phase_;
   const Mesh& mesh_;
   Program& p_;
-  const AxisSet weights_embed_, weights_ffn_, gathered_;
+  const AxisSet weights_embed_, weights_ffn_, gathered_, replicas_;
+  const AxisSet spread_;       // axes that shard the batch of every activation
   const AxisSet embed_, ffn_;  // E' and F': the weights' axes that are not gathered
   const AxisSet residual_embed_;
-  const AxisSet batch_, heads_;  // attention's batch axes beyond the gathered ones, and head axes
+  const AxisSet batch_,
+      heads_;               // attention's batch axes beyond those of all activations, and heads
+  const AxisSet sequence_;  // axes that shard the cache's length
   const double stored_heads_;
   const bool wide_residual_;      // the fourth part: the residual is replicated over some axes
   AxisSet kv_axes_, cache_axes_;  // axes that shard KV heads as projected, and as cached

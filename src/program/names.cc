@@ -14,23 +14,22 @@ std::string_view Look(const std::array<std::string_view, N>& names, Enum value) 
 
 std::string_view Letter(Dim dim) {
   static constexpr std::array<std::string_view, kDimCount> kLetters = {
-      "B", "B", "L", "L", "T",    "S",   "E", "F",    "H",
-      "K", "K", "D", "V", "stat", "row", "C", "pair", "P"};
+      "B", "B", "L", "L", "T",    "S",   "shard", "E",    "F", "H",
+      "K", "K", "D", "V", "stat", "row", "C",     "pair", "P"};
   return Look(kLetters, dim);
 }
 
 std::string_view Name(Dim dim) {
   static constexpr std::array<std::string_view, kDimCount> kNames = {
-      "batch",      "attention_batch", "length",         "logit_length",
-      "context",    "cache_length",    "embed",          "ffn",
-      "heads",      "kv_heads",        "cache_kv_heads", "head_dim",
-      "vocabulary", "statistic",       "norm_row",       "candidate",
-      "pair",       "position"};
+      "batch",        "attention_batch", "length",   "logit_length", "context",
+      "cache_length", "sequence_shard",  "embed",    "ffn",          "heads",
+      "kv_heads",     "cache_kv_heads",  "head_dim", "vocabulary",   "statistic",
+      "norm_row",     "candidate",       "pair",     "position"};
   return Look(kNames, dim);
 }
 
 std::string_view Name(TensorRole role) {
-  static constexpr std::array<std::string_view, 43> kNames = {"embedding",
+  static constexpr std::array<std::string_view, 45> kNames = {"embedding",
                                                               "unembedding",
                                                               "position_table",
                                                               "ffn_input_weights",
@@ -67,6 +66,8 @@ std::string_view Name(TensorRole role) {
                                                               "key",
                                                               "value",
                                                               "attended",
+                                                              "attended_shard",
+                                                              "log_sum_exp",
                                                               "block_output",
                                                               "final_hidden",
                                                               "logits",
@@ -88,9 +89,9 @@ std::string_view Name(OpKind kind) {
 }
 
 std::string_view Name(Elementwise function) {
-  static constexpr std::array<std::string_view, 9> kNames = {
+  static constexpr std::array<std::string_view, 10> kNames = {
       "none",     "lookup", "norm statistics", "normalize", "slice",
-      "activate", "add",    "last token",      "sample"};
+      "activate", "add",    "last token",      "sample",    "combine"};
   return Look(kNames, function);
 }
 

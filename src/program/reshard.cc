@@ -8,7 +8,19 @@ namespace {
 
 struct CacheCut {
   AxisSet batch;
+  AxisSet length;
   AxisSet heads;
+
+  [[nodiscard]] AxisSet all() const { return batch | length | heads; }
+  // The axes of `axes` moved to where `target` has them, if anywhere.
+  [[nodiscard]] CacheCut Moved(AxisSet axes, const CacheCut& target) const {
+    return {(batch - axes) | (axes & target.batch), (length - axes) | (axes & target.length),
+            (heads - axes) | (axes & target.heads)};
+  }
+  // Axes that cut the same dim in both.
+  [[nodiscard]] AxisSet Common(const CacheCut& other) const {
+    return (batch & other.batch) | (length & other.length) | (heads & other.heads);
+  }
 };
 
 class Reshard {
@@ -25,9 +37,8 @@ class Reshard {
     target_ = target;
     DimInfo& own = program_.dim(Dim::kCacheKvHeads);
     own.padded = std::max(own.padded, heads.padded);
-    DimInfo& batch = program_.dim(Dim::kAttentionBatch);
-    const double ways = mesh.Size(source_.batch | target_.batch);
-    batch.padded = std::ceil(batch.size / ways) * ways;
+    PadFor(Dim::kAttentionBatch, mesh.Size(source_.batch | target_.batch));
+    PadFor(Dim::kCacheLength, mesh.Size(source_.length | target_.length));
     program_.tensors.clear();
     program_.ops.clear();
   }
@@ -36,34 +47,33 @@ class Reshard {
     CacheCut cut = source_;
     TensorId keys = Add(cut);
     TensorId values = Add(cut);
-    const AxisSet before = source_.batch | source_.heads;
-    const AxisSet after = target_.batch | target_.heads;
-    const AxisSet sliced = after - before;
-    if (!sliced.empty()) {
-      cut = {cut.batch | (sliced & target_.batch), cut.heads | (sliced & target_.heads)};
-      Step(OpKind::kElementwise, {}, cut, keys, values);
-    }
-    const AxisSet moved = (source_.batch & target_.heads) | (source_.heads & target_.batch);
-    if (!moved.empty()) {
-      cut = {(cut.batch - target_.heads) | (moved & target_.batch),
-             (cut.heads - target_.batch) | (moved & target_.heads)};
-      Step(OpKind::kAllToAll, moved, cut, keys, values);
-    }
-    const AxisSet gathered = before - after;
-    if (!gathered.empty()) {
-      cut = {cut.batch - gathered, cut.heads - gathered};
-      Step(OpKind::kAllGather, gathered, cut, keys, values);
-    }
+    const AxisSet before = source_.all();
+    const AxisSet after = target_.all();
+    const auto step = [&](OpKind kind, AxisSet axes) {
+      if (!axes.empty()) {
+        cut = cut.Moved(axes, target_);
+        Step(kind, kind == OpKind::kElementwise ? AxisSet() : axes, cut, keys, values);
+      }
+    };
+    step(OpKind::kElementwise, after - before);
+    step(OpKind::kAllToAll, (before & after) - source_.Common(target_));
+    step(OpKind::kAllGather, before - after);
     program_.prologue = {0, 0};
     program_.layer = {0, program_.ops.size()};
     program_.epilogue = {program_.ops.size(), program_.ops.size()};
   }
 
  private:
+  void PadFor(Dim dim, double ways) {
+    DimInfo& info = program_.dim(dim);
+    info.padded = std::ceil(info.size / ways) * ways;
+  }
+
   static CacheCut CutOf(const Program& program) {
     for (const Tensor& tensor : program.tensors) {
       if (tensor.role == TensorRole::kKeyCache) {
-        return {tensor.ShardingOf(Dim::kAttentionBatch), tensor.ShardingOf(Dim::kCacheKvHeads)};
+        return {tensor.ShardingOf(Dim::kAttentionBatch), tensor.ShardingOf(Dim::kCacheLength),
+                tensor.ShardingOf(Dim::kCacheKvHeads)};
       }
     }
     return {};
@@ -80,7 +90,7 @@ class Reshard {
     tensor.last_op = kNoOp;
     tensor.rank = 4;
     tensor.dims = {Dim::kAttentionBatch, Dim::kCacheLength, Dim::kCacheKvHeads, Dim::kHeadDim};
-    tensor.sharding = {cut.batch, {}, cut.heads, {}};
+    tensor.sharding = {cut.batch, cut.length, cut.heads, {}};
     tensor.partial = {};
     tensor.elements = 1;
     for (int i = 0; i < tensor.rank; ++i) {

@@ -19,6 +19,12 @@ double ScatteredElements(const Program& program, const Tensor& operand, const Te
   return elements;
 }
 
+// Tokens that a chip's attention attends to: those of its shard of the cache.
+double LocalContext(const Program& program, const Op& op) {
+  const Tensor& keys = program.tensor(op.terms[1].rhs);
+  return program.LocalSize(Dim::kContext, keys.ShardingOf(Dim::kCacheLength));
+}
+
 double VolumeElements(const Program& program, OpKind kind, const Term& term, AxisSet axes) {
   const Tensor& operand = program.tensor(term.lhs);
   const double ways = program.mesh.Size(axes);
@@ -90,14 +96,14 @@ Flops OpFlops(const Program& program, const Op& op) {
     }
   } else if (op.kind == OpKind::kAttention) {
     const Tensor& query = program.tensor(op.terms[0].lhs);
-    multiply_adds = 2 * query.elements * program.dim(Dim::kContext).padded;
+    multiply_adds = 2 * query.elements * LocalContext(program, op);
   }
   return FlopsOf(2 * multiply_adds);
 }
 
 double AttentionScores(const Program& program, const Op& op) {
   const Tensor& query = program.tensor(op.terms[0].lhs);
-  return query.elements / program.dim(Dim::kHeadDim).padded * program.dim(Dim::kContext).padded;
+  return query.elements / program.dim(Dim::kHeadDim).padded * LocalContext(program, op);
 }
 
 Bytes StreamedBytes(const Program& program, const Op& op) {
@@ -143,6 +149,7 @@ Bytes ElementwiseBytes(const Program& program, const Op& op) {
     case Elementwise::kNormalize:
     case Elementwise::kActivate:
     case Elementwise::kAdd:
+    case Elementwise::kCombine:
       break;
   }
   Bytes bytes;

@@ -2,17 +2,27 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <map>
 #include <string>
 
 namespace slicewise {
 namespace {
 
-constexpr int kOptions = 6;
+constexpr int kPaperOptions = 6;
+constexpr int kAllOptions = 9;
 
 // Options 0..5: E or F in the weights, times attention over H, over B, or gathered (and B).
+// 6 and 7: E or F with attention over S. 8: replicated (and B).
 void SetAxis(int axis, int option, Layout& layout) {
   const AxisSet set = AxisSet::Of(axis);
+  if (option >= kPaperOptions) {
+    (option == 6   ? layout.weights_embed
+     : option == 7 ? layout.weights_ffn
+                   : layout.replicas) |= set;
+    (option == 8 ? layout.attention_batch : layout.attention_sequence) |= set;
+    return;
+  }
   (option < 3 ? layout.weights_embed : layout.weights_ffn) |= set;
   (option % 3 == 0 ? layout.attention_heads : layout.attention_batch) |= set;
   if (option % 3 == 2) {
@@ -22,9 +32,15 @@ void SetAxis(int axis, int option, Layout& layout) {
 
 // What a layout does with one axis, residual included.
 int OptionOf(const Layout& layout, int axis) {
-  int option = layout.weights_embed.Has(axis) ? 0 : 3;
+  const bool embed = layout.weights_embed.Has(axis);
+  int option = embed ? 0 : 3;
   option += layout.gathered.Has(axis) ? 2 : layout.attention_batch.Has(axis) ? 1 : 0;
-  return layout.residual && layout.residual->Has(axis) ? option + kOptions : option;
+  if (layout.attention_sequence.Has(axis)) {
+    option = embed ? 6 : 7;
+  } else if (layout.replicas.Has(axis)) {
+    option = 8;
+  }
+  return layout.residual && layout.residual->Has(axis) ? option + kAllOptions : option;
 }
 
 // Equal for two layouts exactly when relabelling equal axes turns one into the other.
@@ -65,20 +81,35 @@ void AppendMatching(Layout layout, const LayoutFilter& filter, std::vector<Layou
   }
 }
 
-}  // namespace
-
-std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filter) {
-  std::vector<Layout> layouts;
+// Every combination of the first `options` options.
+void AppendLayouts(const Mesh& mesh, const LayoutFilter& filter, int options,
+                   std::vector<Layout>& layouts) {
   int total = 1;
   for (int i = 0; i < mesh.axis_count(); ++i) {
-    total *= kOptions;
+    total *= options;
   }
   for (int code = 0; code < total; ++code) {
     Layout layout;
-    for (int axis = 0, rest = code; axis < mesh.axis_count(); ++axis, rest /= kOptions) {
-      SetAxis(axis, rest % kOptions, layout);
+    for (int axis = 0, rest = code; axis < mesh.axis_count(); ++axis, rest /= options) {
+      SetAxis(axis, rest % options, layout);
     }
     AppendMatching(layout, filter, layouts);
+  }
+}
+
+}  // namespace
+
+std::string_view Name(LayoutSpace space) { return space == LayoutSpace::kPaper ? "paper" : "all"; }
+
+std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filter,
+                                     LayoutSpace space) {
+  std::vector<Layout> layouts;
+  AppendLayouts(mesh, filter, kPaperOptions, layouts);
+  if (space == LayoutSpace::kAll || filter.beyond_paper()) {
+    std::vector<Layout> all;
+    AppendLayouts(mesh, filter, kAllOptions, all);
+    std::copy_if(all.begin(), all.end(), std::back_inserter(layouts),
+                 [](const Layout& layout) { return layout.beyond_paper(); });
   }
   return layouts;
 }

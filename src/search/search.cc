@@ -155,13 +155,14 @@ std::optional<Deployment> SearchDeployment(Evaluator& evaluator, const LayoutFil
     layouts = ClassRepresentatives(layouts, mesh);
   }
   const std::set<std::int64_t> counts = SharedHeadCounts(evaluator, layouts);
-  std::map<std::tuple<AxisSet, std::int64_t, std::string>, BestPair> best;
+  std::map<std::tuple<AxisSet, AxisSet, std::int64_t, std::string>, BestPair> best;
   for (const Layout& layout : layouts) {
     for (std::int64_t count : counts) {
       for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
         const std::optional<Plan> plan = evaluator.Evaluate(layout, phase, count);
         if (plan && plan->fits()) {
-          BestPair& pair = best[{layout.weights_embed, count, StoredHeadOrder(evaluator)}];
+          BestPair& pair =
+              best[{layout.weights_embed, layout.replicas, count, StoredHeadOrder(evaluator)}];
           Offer(*plan, phase == Phase::kPrefill ? pair.prefill : pair.decode, mesh);
         }
       }

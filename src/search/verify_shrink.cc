@@ -91,6 +91,7 @@ ShrunkRequest Shrink(const Model& model, const Slice& slice, const VerifyOptions
   shrinker.SetHeads();
   shrinker.SetResidue("prefill_batch", work.prefill_batch);
   shrinker.SetResidue("decode_batch", work.decode_batch);
+  shrinker.Set("prefill_chunk", work.prefill_chunk, 0);  // a chunk is a prefill after a context
   shrinker.SetAtMost("context", work.context, kContext);
   // A prefill of nothing is none: decode then starts from the context alone.
   shrinker.Set("input_length", work.input_length,

@@ -12,22 +12,31 @@ inline Slice MakeSlice(std::array<int, 3> dims, bool wraps = false, bool twisted
   return Slice{.dims = dims, .wraps = wraps, .twisted = twisted};
 }
 
-// All 6^k layouts of a mesh of k axes, written down without the search room's enumerator: each axis
-// takes E or F, times gathered, attention over B, attention over H.
-inline std::vector<Layout> AllLayouts(const Mesh& mesh) {
+// All 9^k layouts of a mesh of k axes, written down without the search room's enumerator: each axis
+// takes E or F, times gathered, attention over B, H or S, or it takes R. Of them 6^k are the
+// paper's, without R and S.
+inline std::vector<Layout> AllLayouts(const Mesh& mesh, bool paper_only = false) {
   std::vector<Layout> layouts = {Layout()};
   for (int axis = 0; axis < mesh.axis_count(); ++axis) {
     const AxisSet set = AxisSet::Of(axis);
     std::vector<Layout> more;
     for (const Layout& base : layouts) {
       for (AxisSet Layout::*weights : {&Layout::weights_embed, &Layout::weights_ffn}) {
-        for (int attention = 0; attention < 3; ++attention) {
+        for (int attention = 0; attention < (paper_only ? 3 : 4); ++attention) {
           Layout layout = base;
           layout.*weights |= set;
           layout.gathered |= attention == 0 ? set : AxisSet();
-          (attention == 2 ? layout.attention_heads : layout.attention_batch) |= set;
+          (attention == 3   ? layout.attention_sequence
+           : attention == 2 ? layout.attention_heads
+                            : layout.attention_batch) |= set;
           more.push_back(layout);
         }
+      }
+      if (!paper_only) {
+        Layout layout = base;
+        layout.replicas |= set;
+        layout.attention_batch |= set;
+        more.push_back(layout);
       }
     }
     layouts = more;

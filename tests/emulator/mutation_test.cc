@@ -154,6 +154,7 @@ bool OtherFunction(Program& p, std::size_t i) {
   switch (op.function) {
     case Elementwise::kNormalize:
     case Elementwise::kActivate:
+    case Elementwise::kCombine:
       op.function = Elementwise::kSlice;  // passes its operand on
       return true;
     case Elementwise::kNone:

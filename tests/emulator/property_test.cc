@@ -91,6 +91,11 @@ VerifyOptions RandomOptions(Dice& dice, const Layout& prefill, const Mesh& mesh)
     Layout decode = RandomLayout(dice, mesh);
     decode.weights_embed = prefill.weights_embed;
     decode.weights_ffn = prefill.weights_ffn;
+    decode.replicas = prefill.replicas;
+    decode.gathered = decode.gathered - decode.replicas;
+    decode.attention_batch |= decode.replicas;
+    decode.attention_heads = decode.attention_heads - decode.replicas;
+    decode.attention_sequence = decode.attention_sequence - decode.replicas;
     decode.residual.reset();
     options.decode_layout = decode;
   }

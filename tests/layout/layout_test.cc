@@ -27,10 +27,10 @@ TEST(Layout, ParseOfPrintIsTheLayout) {
         << "two layouts share a text on " << ToString(mesh.slice());
     on_cube = dims == std::array<int, 3>{4, 4, 4} ? layouts.size() : on_cube;
   }
-  // 216, and a proper subset of the F axes not gathered for each fourth part. An axis of a layout
-  // is E (3 options, kept), F and gathered (1), or F and not (2): kept or dropped, 3 + 1 + 2 x 2 =
-  // 8 of them, 8^3 = 512 residuals in all, one of each layout being the default.
-  EXPECT_EQ(on_cube, 512U);
+  // 729, and a proper subset of the F axes not gathered for each fourth part. An axis of a layout
+  // is E (4 options, kept), F and gathered (1), R (1), or F and not (3): kept or dropped, 4 + 1 + 1
+  // + 3 x 2 = 12 of them, 12^3 = 1728 residuals in all, one of each layout being the default.
+  EXPECT_EQ(on_cube, 1728U);
 }
 
 TEST(Layout, CanonicalTexts) {
@@ -60,6 +60,8 @@ TEST(Layout, OtherOrdersAreNormalised) {
   EXPECT_EQ(normal("Fzy.Ex/ws/Hzyx"), "Ex.Fyz/ws/Hxyz");
   EXPECT_EQ(normal("Fyxz/wg-zx/Hy.Bzx"), "Fxyz/wg-xz/Bxz.Hy");
   EXPECT_EQ(normal("Fxyz/ws/Hxyz/Ex"), "Fxyz/ws/Hxyz/Ex");
+  EXPECT_EQ(normal("Rz.Fy.Ex/ws/Sy.Bz.Hx"), "Ex.Fy.Rz/ws/Bz.Hx.Sy");
+  EXPECT_EQ(normal("Rxyz/ws/Bxyz"), "Rxyz/ws/Bxyz");
   // A fourth part that says what holds anyway is dropped.
   EXPECT_EQ(normal("Fxyz/ws/Hxyz/Ezyx"), "Fxyz/ws/Hxyz");
   EXPECT_EQ(normal("Ex.Fyz/wg-y/By.Hxz/Exz"), "Ex.Fyz/wg-y/By.Hxz");
@@ -90,13 +92,13 @@ INSTANTIATE_TEST_SUITE_P(
                 "expected <weights>/<ffn>/<attention>, such as Ex.Fyz/ws/Bxyz"},
         Refusal{"Empty", "", "expected <weights>/<ffn>/<attention>, such as Ex.Fyz/ws/Bxyz"},
         Refusal{"UnknownLetter", "Dx.Fyz/ws/Bxyz",
-                "in 'Dx.Fyz' expected E and F, each at most once and followed by axes"},
+                "in 'Dx.Fyz' expected E, F and R, each at most once and followed by axes"},
         Refusal{"LetterTwice", "Ex.Ey.Fz/ws/Bxyz",
-                "in 'Ex.Ey.Fz' expected E and F, each at most once and followed by axes"},
+                "in 'Ex.Ey.Fz' expected E, F and R, each at most once and followed by axes"},
         Refusal{"EmptyPart", "/ws/Bxyz",
-                "in '' expected E and F, each at most once and followed by axes"},
+                "in '' expected E, F and R, each at most once and followed by axes"},
         Refusal{"AttentionLetter", "Ex.Fyz/ws/Exyz",
-                "in 'Exyz' expected B and H, each at most once and followed by axes"},
+                "in 'Exyz' expected B, H and S, each at most once and followed by axes"},
         Refusal{"UnknownAxis", "Ex.Fyw/ws/Bxyz",
                 "in 'Ex.Fyw' 'w' is not an axis; the axes are x, y, z"},
         Refusal{"AxisTwiceInALetter", "Exx.Fyz/ws/Bxyz", "in 'Exx.Fyz' axis x appears twice"},
@@ -190,17 +192,17 @@ TEST(LayoutFilter, MatchesWholeParts) {
     return std::count_if(layouts.begin(), layouts.end(),
                          [&](const Layout& layout) { return filter.Matches(layout); });
   };
-  EXPECT_EQ(count("*/*/*"), 216);
-  EXPECT_EQ(count("*/ws/*"), 64);      // 2 x 2 options an axis
-  EXPECT_EQ(count("Ex.Fyz/*/*"), 27);  // 3 an axis
-  EXPECT_EQ(count("*/*/Bxyz"), 64);    // E or F, gathered or not
+  EXPECT_EQ(count("*/*/*"), 729);
+  EXPECT_EQ(count("*/ws/*"), 343);     // E or F times B, H or S, or R
+  EXPECT_EQ(count("Ex.Fyz/*/*"), 64);  // gathered, B, H or S
+  EXPECT_EQ(count("*/*/Bxyz"), 125);   // E or F, gathered or not, or R
   EXPECT_EQ(count("*/*/Hxyz"), 8);     // E or F
   EXPECT_EQ(count("*/wg-xyz/*"), 8);   // implies Bxyz
   EXPECT_EQ(count("*/wg-x/Hxyz"), 0);
   EXPECT_EQ(count("Fzyx/*/Bzyx"), 8);  // normalised: gathered or not, per axis
   EXPECT_EQ(count("Ex.Fyz/ws/Bxyz"), 1);
-  EXPECT_EQ(count("*/*/*/*"), 512);
-  EXPECT_EQ(count("Fxyz/ws/*/Ex"), 8);       // B or H, per axis
+  EXPECT_EQ(count("*/*/*/*"), 1728);
+  EXPECT_EQ(count("Fxyz/ws/*/Ex"), 27);      // B, H or S, per axis
   EXPECT_EQ(count("Fxyz/ws/Bxyz/*"), 8);     // any of the 7 narrower residuals, or none
   EXPECT_EQ(count("Fxyz/ws/Bxyz/Exyz"), 1);  // says what holds anyway
 }

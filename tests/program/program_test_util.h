@@ -117,14 +117,22 @@ inline std::vector<Model> TestModels() {
   return {MultiqueryModel(), GroupedModel(), MultiheadModel(), ParallelGroupedModel()};
 }
 
-// All 6^k layouts of a mesh of k axes: each axis takes E or F, times gathered, attention over B,
-// attention over H.
-inline std::vector<Layout> AllLayouts(const Mesh& mesh) {
+// The paper's 6^k layouts of a mesh of k axes: each axis takes E or F, times gathered, attention
+// over B, attention over H. With `beyond`, all 9^k: attention over S too, or R.
+inline std::vector<Layout> AllLayouts(const Mesh& mesh, bool beyond = false) {
   std::vector<Layout> layouts = {Layout()};
   for (int axis = 0; axis < mesh.axis_count(); ++axis) {
     const AxisSet set = AxisSet::Of(axis);
     std::vector<Layout> more;
     for (const Layout& base : layouts) {
+      for (int option = 0; option < (beyond ? 3 : 0); ++option) {
+        Layout layout = base;
+        (option == 0   ? layout.weights_embed
+         : option == 1 ? layout.weights_ffn
+                       : layout.replicas) |= set;
+        (option == 2 ? layout.attention_batch : layout.attention_sequence) |= set;
+        more.push_back(layout);
+      }
       for (int option = 0; option < 6; ++option) {
         Layout layout = base;
         (option < 3 ? layout.weights_embed : layout.weights_ffn) |= set;
@@ -141,7 +149,7 @@ inline std::vector<Layout> AllLayouts(const Mesh& mesh) {
 // Every layout with every legal fourth part that says something.
 inline std::vector<Layout> ResidualLayouts(const Mesh& mesh) {
   std::vector<Layout> layouts;
-  for (const Layout& base : AllLayouts(mesh)) {
+  for (const Layout& base : AllLayouts(mesh, true)) {
     for (unsigned bits = 0; bits <= mesh.all().bits(); ++bits) {
       Layout layout = base;
       layout.residual = AxisSet::FromBits(bits);
@@ -154,7 +162,7 @@ inline std::vector<Layout> ResidualLayouts(const Mesh& mesh) {
 }
 
 inline std::vector<Layout> EveryLayout(const Mesh& mesh) {
-  std::vector<Layout> layouts = AllLayouts(mesh);
+  std::vector<Layout> layouts = AllLayouts(mesh, true);
   const std::vector<Layout> more = ResidualLayouts(mesh);
   layouts.insert(layouts.end(), more.begin(), more.end());
   return layouts;

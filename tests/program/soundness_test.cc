@@ -136,6 +136,7 @@ TEST_P(EveryProgram, CollectivesMoveTheirAxes) {
 }
 
 // What an op reads was made before it (or is stored); attention and additions read finished sums.
+// Slices keep sums as they are, and combining scales a shard's part of one.
 TEST_P(EveryProgram, OperandsExistAndSumsAreFinished) {
   const Mesh mesh(GetParam());
   ForEachProgram(mesh, TestModels(), [&](const Model&, const Layout&, const Program& program) {
@@ -149,7 +150,8 @@ TEST_P(EveryProgram, OperandsExistAndSumsAreFinished) {
           }
           const bool needs_whole =
               op.kind == OpKind::kAttention || op.kind == OpKind::kEinsum ||
-              (op.kind == OpKind::kElementwise && op.function != Elementwise::kSlice);
+              (op.kind == OpKind::kElementwise && op.function != Elementwise::kSlice &&
+               op.function != Elementwise::kCombine);
           if (id != kNoTensor && needs_whole) {
             EXPECT_TRUE(program.tensor(id).partial.empty())
                 << Name(op.kind) << " " << Name(program.tensor(id).role);
@@ -210,7 +212,8 @@ TEST_P(EveryProgram, EinsumFlopsSumToThePaddedModels) {
             const TensorRole out = program.tensor(op.terms[t].out).role;
             if (out == TensorRole::kKey || out == TensorRole::kValue) {
               EXPECT_FALSE(model.multihead() && !replicated.empty());
-              EXPECT_TRUE(layout.attention_heads.HasAll(replicated));
+              const AxisSet shared = layout.attention_heads | layout.attention_sequence;
+              EXPECT_TRUE(shared.HasAll(replicated));
             } else {
               EXPECT_TRUE(replicated.empty()) << Name(out) << " over " << mesh.Names(replicated);
             }

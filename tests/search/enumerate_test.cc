@@ -1,6 +1,7 @@
 // The space of layouts and its classes, against closed forms and a slow twin.
 #include "slicewise/search/enumerate.h"
 
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -69,6 +70,62 @@ TEST(EnumerateLayouts, ClassesAreMultisetsOfOptionsPerGroupOfEqualAxes) {
     EXPECT_EQ(ClassRepresentatives(Enumerated(mesh), mesh).size(), expected)
         << ToString(mesh.slice());
   }
+}
+
+// Nine options for an axis beyond the paper: 9^k layouts, multisets C(n + 8, 8) for n equal axes.
+// The slow twin: every way to put every axis under E, F or R, gathered or not, and under B, H or S,
+// kept where WhyIllegal has no objection.
+TEST(EnumerateLayouts, WholeSpaceIsNineToThePowerOfTheAxes) {
+  for (const Shape& shape : kShapes) {
+    const Mesh mesh = MeshOf(shape.dims[0], shape.dims[1], shape.dims[2]);
+    const std::vector<Layout> layouts =
+        EnumerateLayouts(mesh, LayoutFilter("*/*/*", mesh), LayoutSpace::kAll);
+    std::set<std::string> texts;
+    for (const Layout& layout : layouts) {
+      texts.insert(ToString(layout, mesh));
+    }
+    EXPECT_EQ(texts.size(), layouts.size());
+    std::set<std::string> legal;
+    const int axes = mesh.axis_count();
+    const int choices = static_cast<int>(std::pow(3 * 2 * 3, axes));
+    for (int code = 0; code < choices; ++code) {
+      Layout layout;
+      for (int axis = 0, all = code; axis < axes; ++axis, all /= 18) {
+        const int rest = all % 18;
+        const AxisSet set = AxisSet::Of(axis);
+        AxisSet Layout::*weights[] = {&Layout::weights_embed, &Layout::weights_ffn,
+                                      &Layout::replicas};
+        AxisSet Layout::*attention[] = {&Layout::attention_batch, &Layout::attention_heads,
+                                        &Layout::attention_sequence};
+        layout.*weights[rest % 3] |= set;
+        layout.*attention[rest / 3 % 3] |= set;
+        layout.gathered |= rest / 9 == 1 ? set : AxisSet();
+      }
+      if (!WhyIllegal(layout, mesh)) {
+        legal.insert(ToString(layout, mesh));
+      }
+    }
+    EXPECT_EQ(texts, legal) << ToString(mesh.slice());
+    EXPECT_EQ(layouts.size(), static_cast<std::size_t>(std::pow(9, axes)));
+    std::map<int, std::size_t> groups;
+    for (int axis = 0; axis < axes; ++axis) {
+      ++groups[mesh.axis(axis).size];
+    }
+    std::size_t classes = 1;
+    for (const auto& [size, count] : groups) {
+      classes *= Choose(count + 8, 8);
+    }
+    EXPECT_EQ(ClassRepresentatives(layouts, mesh).size(), classes) << ToString(mesh.slice());
+  }
+}
+
+// A filter that names R or S needs no leave to go beyond the paper.
+TEST(EnumerateLayouts, FiltersMayNameReplicasAndSequence) {
+  const Mesh mesh = MeshOf(4, 4, 4);
+  // R over z: B for it; the other two axes have E fixed over x, F over y: ws or wg, B, H or S.
+  EXPECT_EQ(Enumerated(mesh, "Ex.Fy.Rz/*/*").size(), 16U);  // (3 of B, H, S + 1 gathered)^2
+  EXPECT_EQ(Enumerated(mesh, "*/*/Hxy.Sz").size(), 8U);     // E or F for each
+  EXPECT_EQ(Enumerated(mesh, "Rxyz/ws/Bxyz").size(), 1U);
 }
 
 TEST(EnumerateLayouts, FourthPartsOnlyWhenAskedFor) {

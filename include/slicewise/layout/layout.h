@@ -4,9 +4,13 @@
 //
 // weights    E: axes that shard d_model of the stored weights; F: axes that shard d_ff and heads.
 //            `Fxyz` is the paper's 1D weight-stationary (section 3.2.1), `Ex.Fyz` its 2D (3.2.2).
+//            R: axes over which the weights are replicated and the batch is sharded throughout
+//            (beyond the paper).
 // ffn        `ws` weight-stationary; `wg-<axes>` weight-gathered over those axes, activations
 //            batch-sharded over them (3.2.3).
-// attention  H: axes that shard heads; B: axes that shard batch (3.3).
+// attention  H: axes that shard heads; B: axes that shard batch (3.3). S: axes that shard the
+//            tokens of the KV cache; each chip attends to its part, and the parts are combined
+//            (beyond the paper).
 // residual   `E<axes>`: the residual keeps d_model over those axes only and is replicated over the
 //            rest, as the paper's released 1D code does. Absent: d_model over all axes not
 //            gathered.
@@ -25,16 +29,22 @@ namespace slicewise {
 struct Layout {
   AxisSet weights_embed;            // E of the weights part
   AxisSet weights_ffn;              // F of the weights part
+  AxisSet replicas;                 // R of the weights part
   AxisSet gathered;                 // axes the weights are gathered over; empty: weight-stationary
   AxisSet attention_batch;          // B of the attention part
   AxisSet attention_heads;          // H of the attention part
+  AxisSet attention_sequence;       // S of the attention part
   std::optional<AxisSet> residual;  // the fourth part
 
   bool operator==(const Layout&) const = default;
 
-  // Axes that shard d_model of the residual: the fourth part, or all axes that are not gathered.
+  // Axes that shard d_model of the residual: the fourth part, or all weight axes not gathered.
   [[nodiscard]] AxisSet residual_embed() const {
     return residual.value_or((weights_embed | weights_ffn) - gathered);
+  }
+  // Whether the layout uses what the paper does not have: R or S.
+  [[nodiscard]] bool beyond_paper() const {
+    return !replicas.empty() || !attention_sequence.empty();
   }
 };
 
@@ -52,9 +62,9 @@ struct Layout {
 [[nodiscard]] Layout ParseLayout(std::string_view text, const Mesh& mesh);
 
 // Why the layout is not legal on the mesh, as a sentence; nullopt when it is legal: every axis
-// exactly once in weights and exactly once in attention, the gathered set within the weights' axes
-// and within attention's batch axes, and a fourth part, if any, that holds every E axis not
-// gathered and no gathered axis.
+// exactly once in weights and exactly once in attention, the gathered set within E and F of the
+// weights, gathered and replica axes within attention's batch axes, and a fourth part, if any, that
+// holds every E axis not gathered and no gathered or replica axis.
 [[nodiscard]] std::optional<std::string> WhyIllegal(const Layout& layout, const Mesh& mesh);
 
 // "2D weight-stationary, attention over batch".
@@ -73,15 +83,20 @@ class LayoutFilter {
   [[nodiscard]] bool exact() const { return weights_ && ffn_ && attention_ && !any_residual_; }
   // Whether layouts with a fourth part can match, so that the enumeration must produce them.
   [[nodiscard]] bool wants_residual() const { return any_residual_ || residual_.has_value(); }
+  // Whether a part names R or S, so that only layouts beyond the paper's can match.
+  [[nodiscard]] bool beyond_paper() const {
+    return (weights_ && !weights_->third.empty()) || (attention_ && !attention_->third.empty());
+  }
 
  private:
-  struct Pair {
-    AxisSet first, second;
-    bool operator==(const Pair&) const = default;
+  struct Triple {  // the axes under a part's letters, in alphabetical order
+    AxisSet first, second, third;
+    [[nodiscard]] AxisSet all() const { return first | second | third; }
+    bool operator==(const Triple&) const = default;
   };
-  std::optional<Pair> weights_;
+  std::optional<Triple> weights_;
   std::optional<AxisSet> ffn_;
-  std::optional<Pair> attention_;
+  std::optional<Triple> attention_;
   std::optional<AxisSet> residual_;
   bool any_residual_ = false;
 };

@@ -41,6 +41,7 @@ enum class Elementwise : std::uint8_t {
   kAdd,         // residual addition
   kLastToken,   // keep the positions whose logits are wanted: free
   kSample,      // best candidate of this chip's vocabulary shard
+  kCombine,     // scale a shard's attention by its share of the whole softmax
 };
 [[nodiscard]] std::string_view Name(Elementwise function);
 
@@ -63,7 +64,9 @@ inline constexpr std::size_t kMaxTerms = 7;
 // Operands by kind:
 //   einsum       term i: lhs (activation) x rhs (weights) -> out
 //   collective   term i: lhs -> out (rhs unused); several terms share one launch
-//   attention    (query, key, attended) (value, key cache, value cache) (query, key, value bias)
+//   attention    (query, key, attended) (value, key cache, value cache), then, where there are,
+//                (query, key, value bias) and, with a cache sharded over its length, (-, -, log sum
+//                of exponentials)
 //   elementwise  term 0: lhs, rhs -> out; further terms: more operands
 struct Op {
   OpKind kind;

@@ -22,21 +22,24 @@ enum class Dim : std::uint8_t {
   kLength,          // L: query tokens per sequence and pass
   kLogitLength,     // positions whose logits are wanted
   kContext,         // T: tokens attended to, the pass's own included
-  kCacheLength,     // S: slots of the KV cache
-  kEmbed,           // E: d_model
-  kFfn,             // F: d_ff
-  kHeads,           // H: stored query heads
-  kKvHeads,         // K: KV heads as projected; a head repeated over axes fills several slots
-  kCacheKvHeads,    // K: KV heads as cached
-  kHeadDim,         // D
-  kVocabulary,      // V
-  kStatistic,       // the mean square (RMSNorm), and the mean (LayerNorm)
-  kNormRow,         // scale, and bias (LayerNorm with bias)
-  kCandidate,       // one candidate token per shard of the vocabulary
-  kPair,            // a candidate's logit and its token
-  kPosition,        // rows of a learned position table
+  // S: slots of the KV cache. Cut by axes, shards take positions in turn, so that they fill evenly:
+  // slot j of shard i of n holds position j n + i.
+  kCacheLength,
+  kSequenceShard,  // one index for each shard of the cache's length
+  kEmbed,          // E: d_model
+  kFfn,            // F: d_ff
+  kHeads,          // H: stored query heads
+  kKvHeads,        // K: KV heads as projected; a head repeated over axes fills several slots
+  kCacheKvHeads,   // K: KV heads as cached
+  kHeadDim,        // D
+  kVocabulary,     // V
+  kStatistic,      // the mean square (RMSNorm), and the mean (LayerNorm)
+  kNormRow,        // scale, and bias (LayerNorm with bias)
+  kCandidate,      // one candidate token per shard of the vocabulary
+  kPair,           // a candidate's logit and its token
+  kPosition,       // rows of a learned position table
 };
-inline constexpr std::size_t kDimCount = 18;
+inline constexpr std::size_t kDimCount = 19;
 
 // The letter of the paper: "B", "L", "E", ...
 [[nodiscard]] std::string_view Letter(Dim dim);
@@ -90,6 +93,8 @@ enum class TensorRole : std::uint8_t {
   kKey,
   kValue,
   kAttended,
+  kAttendedShard,  // over the chip's shard of the cache, normalised there
+  kLogSumExp,      // of the scores of each shard: its share of the softmax
   kBlockOutput,
   kFinalHidden,
   kLogits,

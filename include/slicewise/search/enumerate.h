@@ -4,17 +4,31 @@
 // not gathered with attention over B, not gathered over H, or gathered (which implies B). So k axes
 // have 6^k layouts: 216 on 4x4x4. Relabelling axes of equal length changes nothing, so layouts fall
 // into classes: multisets of options per group of equal axes, C(8,3) = 56 on 4x4x4.
+//
+// Beyond the paper an axis has three more: E or F with attention over the cache's length (S), or
+// weights replicated over it (R, which implies B): 9^k layouts, 729 on 4x4x4 in C(11,3) = 165
+// classes.
 #pragma once
 
+#include <cstdint>
+#include <string_view>
 #include <vector>
 
 #include "slicewise/layout/layout.h"
 
 namespace slicewise {
 
-// Every legal layout that the filter matches, in a fixed order. Layouts with a fourth part are
-// produced only when the filter asks for them.
-[[nodiscard]] std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filter);
+enum class LayoutSpace : std::uint8_t {
+  kPaper,  // 6^k
+  kAll,    // 9^k
+};
+[[nodiscard]] std::string_view Name(LayoutSpace space);
+
+// Every legal layout of the space that the filter matches, in a fixed order, the paper's first. A
+// filter that names R or S asks for the whole space. Layouts with a fourth part are produced only
+// when the filter asks for them.
+[[nodiscard]] std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filter,
+                                                   LayoutSpace space = LayoutSpace::kPaper);
 
 // One layout of each class: the one whose text is lexicographically smallest among those given.
 // Order follows the first member of each class.
