@@ -18,6 +18,10 @@ Prediction ReadPrediction(JsonReader reader, Target target) {
     if (reader.Flag("fits")) {
       reader.Fail("fits", "found true, expected false, or no such key");
     }
+    if (reader.Has("layout")) {
+      prediction.layout = reader.Text("layout");
+      prediction.memory = BytesOf(reader.Positive(KeyOf(Metric::kMemory)));
+    }
     return prediction;
   }
   prediction.fits = true;
@@ -78,7 +82,12 @@ Prediction ReadDeployment(JsonReader deployment) {
 
 Json PredictionJson(const Prediction& prediction) {
   if (!prediction.fits) {
-    return {{"fits", false}};
+    Json json = {{"fits", false}};
+    if (!prediction.layout.empty()) {
+      json["layout"] = prediction.layout;
+      json[std::string(KeyOf(Metric::kMemory))] = prediction.memory.base();
+    }
+    return json;
   }
   Json json = {{"layout", prediction.layout}};
   for (Metric metric : kMetrics) {

@@ -47,8 +47,8 @@ std::string XmlText(const std::string& text) {
         out += "&quot;";
         break;
       default:
-        out +=
-            static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' ? "\xEF\xBF\xBD" : std::string(1, c);
+        out += static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\n' ? "\xEF\xBF\xBD"
+                                                                              : std::string(1, c);
     }
   }
   return out;

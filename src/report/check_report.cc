@@ -37,6 +37,13 @@ std::string MissingText(const TargetComparison& target) {
              : fmt::format("nothing is accepted of {} yet", Name(target.target));
 }
 
+// What the layout that misses by least would need.
+std::string NearestText(const Prediction& found) {
+  return found.layout.empty() ? ""
+                              : fmt::format(" (the nearest, {}, needs {} per chip)", found.layout,
+                                            Format(found.memory));
+}
+
 // Everything but the metrics.
 void AddOther(const TargetComparison& target, std::vector<std::string>& out) {
   const std::string_view name = Name(target.target);
@@ -49,8 +56,9 @@ void AddOther(const TargetComparison& target, std::vector<std::string>& out) {
           fmt::format("{} fits with {}, accepted as not fitting", name, target.found.layout));
       return;
     case Verdict::kInfeasible:
-      out.push_back(fmt::format("{} no longer fits, accepted {} at {}", name,
-                                target.accepted.layout, Format(target.accepted.latency)));
+      out.push_back(fmt::format("{} no longer fits{}, accepted {} at {}", name,
+                                NearestText(target.found), target.accepted.layout,
+                                Format(target.accepted.latency)));
       return;
     case Verdict::kOk:
     case Verdict::kStale:
@@ -63,7 +71,7 @@ void AddOther(const TargetComparison& target, std::vector<std::string>& out) {
                               target.accepted.layout));
   }
   if (target.verdict != Verdict::kOk && !target.terms.empty()) {
-    out.push_back(fmt::format("{} cost: {}", name, FormatTerms(target.terms)));
+    out.push_back(fmt::format("{} time: {}", name, FormatTerms(target.terms)));
   }
 }
 
@@ -120,7 +128,8 @@ Table MarkdownTable(const CheckReport& report) {
       row.push_back(arrow(Metric::kMfu));
       row.push_back(arrow(Metric::kCost));
       row.push_back(arrow(Metric::kMemory));
-      row.push_back(!compared || found.layout == target.accepted.layout
+      row.push_back(!found.fits ? ""
+                    : !compared || found.layout == target.accepted.layout
                         ? found.layout
                         : fmt::format("{} (was {})", found.layout, target.accepted.layout));
       table.rows.push_back(row);
@@ -161,8 +170,9 @@ std::size_t CheckReport::Count(Verdict verdict) const {
 std::string FormatMetric(Metric metric, double value) {
   switch (metric) {
     case Metric::kLatency:
-    case Metric::kCost:
       return Format(SecondsOf(value));
+    case Metric::kCost:
+      return Format(SecondsOf(value)) + "/token";
     case Metric::kMfu:
       return fmt::format("{:.1f}%", 100 * value);
     case Metric::kMemory:

@@ -41,7 +41,8 @@ void AddScenario(const std::string& name, const std::vector<TargetComparison>& t
       continue;  // a phase that one side was not asked for
     }
     ++report.compared;
-    if (target.accepted != target.found) {
+    const bool either = target.accepted.fits || target.found.fits;
+    if (either && target.accepted != target.found) {
       report.predictions.push_back({name, target});
     }
     // A deployment's terms are its phases: their ops are told there.

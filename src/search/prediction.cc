@@ -20,6 +20,10 @@ Prediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase 
   prediction.target = TargetOf(phase);
   const PhasePlans found = SearchPhase(evaluator, filter, phase, objective);
   if (found.plans.empty()) {
+    if (const std::optional<Plan>& nearest = found.rejected.nearest) {
+      prediction.layout = ToString(nearest->layout, evaluator.mesh());
+      prediction.memory = BytesOf(NineDigits(nearest->memory.total().base()));
+    }
     return prediction;
   }
   const Plan& best = found.plans.front();

@@ -43,7 +43,7 @@ struct CheckReport {
 // every target that fits. MFU, of which more is better, moves against latency and is left out.
 [[nodiscard]] nlohmann::ordered_json CheckBenchmark(const CheckReport& report);
 
-// A metric's value for people: "28.5 ms", "43.2%", "21.4 GiB".
+// A metric's value for people: "28.5 ms", "43.2%", "1.20 ms/token" (of chip time), "21.4 GiB".
 [[nodiscard]] std::string FormatMetric(Metric metric, double value);
 // "+1.2%".
 [[nodiscard]] std::string FormatChange(double fraction);

@@ -33,7 +33,9 @@ struct CostTerm {
 
 struct Prediction {
   Target target = Target::kPrefill;
-  bool fits = false;   // false: no layout is legal and fits, and nothing below means anything
+  // False: no layout is legal and fits. Then `layout` and `memory` are of the one that misses by
+  // least, empty where none is legal, and nothing else means anything.
+  bool fits = false;
   std::string layout;  // of a deployment both, as "Fxyz/ws/Hxyz + Fxyz/ws/Bxyz"
   Seconds latency;
   double mfu = 0;
