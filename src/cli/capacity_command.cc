@@ -49,9 +49,9 @@ Command AddCapacity(CLI::App& root) {
   auto budget = std::make_shared<std::string>("free");
   CLI::App* app = root.add_subcommand(
       "capacity", "Show the largest context and batch that fit, per attention layout.");
-  AddModelOptions(*app, *options);
-  AddWorkloadOptions(*app, *options);
-  AddSearchOptions(*app, *options);
+  AddModelOptions(*app, options->request);
+  AddWorkloadOptions(*app, options->request);
+  AddSearchOptions(*app, options->request);
   app->add_option("--kv-budget", *budget,
                   "memory for the KV cache: free (what weights and activations leave, the default) "
                   "or a percentage of nominal HBM such as 30%");
@@ -59,10 +59,10 @@ Command AddCapacity(CLI::App& root) {
   return {
       app, [options, budget](Streams streams) {
         const OutputFormat format = ResolveFormat(*options);
-        CommonOptions typed = *options;
+        RequestOptions typed = options->request;
         // Decode reads the cache; without a filter the weights stay where they are.
         typed.layout = typed.layout.value_or("*/ws/*");
-        const Request request = Resolve(typed);
+        const Request request = ResolveRequest(typed);
         if (!request.setting.model.has_attention()) {
           throw InputError(fmt::format("model '{}' has no attention: there is no KV cache",
                                        request.setting.model.name));

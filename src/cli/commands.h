@@ -30,5 +30,7 @@ Command AddList(CLI::App& root);
 Command AddVerify(CLI::App& root);
 Command AddValidate(CLI::App& root);
 Command AddCalibrate(CLI::App& root);
+Command AddCheck(CLI::App& root);
+Command AddDiff(CLI::App& root);
 
 }  // namespace slicewise::cli

@@ -199,7 +199,7 @@ std::vector<Listing> Collect(const ListOptions& options) {
   static const std::vector<std::string> kNouns = {"all",    "models",       "chips",
                                                   "slices", "calibrations", "layouts"};
   const std::size_t what = ParseChoice("list", options.what, kNouns);
-  const Chip chip = LoadChip(options.common.chip.value_or("tpu-v4"));
+  const Chip chip = LoadChip(options.common.request.chip.value_or("tpu-v4"));
   constexpr int kListedChips = 512;
   switch (what) {
     case 1:
@@ -211,8 +211,8 @@ std::vector<Listing> Collect(const ListOptions& options) {
     case 4:
       return {ListCalibrations()};
     case 5: {
-      const Mesh mesh(ParseSlice(options.common.slice.value_or("4x4x4"), chip));
-      return {ListLayouts(mesh, options.common.layout.value_or("*/*/*"))};
+      const Mesh mesh(ParseSlice(options.common.request.slice.value_or("4x4x4"), chip));
+      return {ListLayouts(mesh, options.common.request.layout.value_or("*/*/*"))};
     }
     default:
       return {ListModels(), ListChips(), ListSlices(chip, kListedChips), ListCalibrations()};
@@ -228,9 +228,10 @@ Command AddList(CLI::App& root) {
   app->add_option("what", options->what,
                   "all, models, chips, slices, calibrations or layouts (default all; slices up to "
                   "512 chips)");
-  app->add_option("--chip", options->common.chip, "preset or file (default tpu-v4)");
-  app->add_option("--slice", options->common.slice, "for layouts (default 4x4x4)");
-  app->add_option("--layout", options->common.layout, "for layouts: a filter such as '*/ws/*'");
+  app->add_option("--chip", options->common.request.chip, "preset or file (default tpu-v4)");
+  app->add_option("--slice", options->common.request.slice, "for layouts (default 4x4x4)");
+  app->add_option("--layout", options->common.request.layout,
+                  "for layouts: a filter such as '*/ws/*'");
   AddOutputOptions(*app, options->common);
   return {app, [options](Streams streams) {
             const OutputFormat format = ResolveFormat(options->common);

@@ -77,9 +77,9 @@ std::string RenderExplain(const ExplainReport& report, OutputFormat format, std:
 
 CLI::App* AddPlanLike(CLI::App& root, const char* name, const char* help, CommonOptions& options) {
   CLI::App* app = root.add_subcommand(name, help);
-  AddModelOptions(*app, options);
-  AddWorkloadOptions(*app, options);
-  AddSearchOptions(*app, options);
+  AddModelOptions(*app, options.request);
+  AddWorkloadOptions(*app, options.request);
+  AddSearchOptions(*app, options.request);
   AddOutputOptions(*app, options);
   return app;
 }
@@ -93,7 +93,7 @@ Command AddPlan(CLI::App& root) {
       "Example: slicewise plan --model palm-540b --slice 4x4x4 --decode-batch 64 --weights int8");
   return {app, [options](Streams streams) {
             const OutputFormat format = ResolveFormat(*options);
-            const Request request = Resolve(*options);
+            const Request request = ResolveRequest(options->request);
             const PlanReport report =
                 MakePlanReport(request.setting, request.provenance, request.phases, request.layout,
                                request.objective, request.top);
@@ -118,7 +118,7 @@ Command AddExplain(CLI::App& root) {
       "--layout Ex.Fyz/ws/Bxyz");
   return {app, [options](Streams streams) {
             const OutputFormat format = ResolveFormat(*options);
-            const Request request = Resolve(*options);
+            const Request request = ResolveRequest(options->request);
             const ExplainReport report =
                 MakeExplainReport(request.setting, request.provenance, request.phases,
                                   request.layout, request.objective);

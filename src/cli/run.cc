@@ -73,10 +73,10 @@ int Run(const std::vector<std::string>& args, std::ostream& out, std::ostream& e
     root.set_version_flag("--version", std::string("slicewise ") + SLICEWISE_VERSION);
     root.require_subcommand(1);
     root.get_formatter()->column_width(28);
-    const std::vector<cli::Command> commands = {cli::AddPlan(root),     cli::AddExplain(root),
-                                                cli::AddCapacity(root), cli::AddVerify(root),
-                                                cli::AddValidate(root), cli::AddCalibrate(root),
-                                                cli::AddList(root)};
+    const std::vector<cli::Command> commands = {
+        cli::AddPlan(root),   cli::AddExplain(root),  cli::AddCapacity(root),
+        cli::AddVerify(root), cli::AddValidate(root), cli::AddCalibrate(root),
+        cli::AddCheck(root),  cli::AddDiff(root),     cli::AddList(root)};
     try {
       root.parse(std::vector<std::string>(args.rbegin(), args.rend()));
     } catch (const CLI::ParseError& error) {

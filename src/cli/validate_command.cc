@@ -92,10 +92,11 @@ ExitCode RunValidate(const ValidateOptions& options, Streams streams) {
   const OutputFormat format = ResolveFormat(options.common);
   const auto max_median = ParseLimit("--max-median-error", options.max_median);
   const auto max_p90 = ParseLimit("--max-p90-error", options.max_p90);
-  const Calibration calibration = LoadCalibration(options.common.calibration.value_or("tpu-v4"));
+  const Calibration calibration =
+      LoadCalibration(options.common.request.calibration.value_or("tpu-v4"));
   const NetworkKind network =
-      options.common.network &&
-              ParseChoice("--network", *options.common.network, {"torus", "paper"}) == 1
+      options.common.request.network &&
+              ParseChoice("--network", *options.common.request.network, {"torus", "paper"}) == 1
           ? NetworkKind::kPaper
           : NetworkKind::kTorus;
   std::vector<std::string> files = options.files;
@@ -145,9 +146,9 @@ Command AddValidate(CLI::App& root) {
       root.add_subcommand("validate", "Compare predictions with published or own measurements.");
   app->add_option("files", options->files,
                   "measurement files or presets (default pope2022, the paper's)");
-  app->add_option("--calibration", options->common.calibration,
+  app->add_option("--calibration", options->common.request.calibration,
                   "preset or file, or roofline (default tpu-v4)");
-  app->add_option("--network", options->common.network, "torus or paper (default torus)");
+  app->add_option("--network", options->common.request.network, "torus or paper (default torus)");
   app->add_option("--max-median-error", options->max_median,
                   "exit 1 when the median error over all rows is larger, such as 4%");
   app->add_option("--max-p90-error", options->max_p90,

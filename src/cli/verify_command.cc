@@ -85,7 +85,7 @@ Task FromPlanFile(const std::string& path) {
 }
 
 Task FromOptions(const VerifyCommandOptions& options) {
-  const Request request = Resolve(options.common);
+  const Request request = ResolveRequest(options.common.request);
   Task task = {request.setting, {}};
   for (const Layout& layout : Choose(request, Mesh(request.setting.slice), options.all)) {
     task.candidates.push_back({layout, request.setting.padded_heads});
@@ -95,7 +95,8 @@ Task FromOptions(const VerifyCommandOptions& options) {
 
 ExitCode RunVerify(const VerifyCommandOptions& options, Streams streams) {
   const OutputFormat format = ResolveFormat(options.common);
-  if (!options.plan_file.empty() && (options.common.model || options.common.slice)) {
+  if (!options.plan_file.empty() &&
+      (options.common.request.model || options.common.request.slice)) {
     throw InputError(
         "verify: a plan file names its model and slice; --model and --slice do not go "
         "with it");
@@ -139,9 +140,9 @@ Command AddVerify(CLI::App& root) {
   app->add_option(
       "plan", options->plan_file,
       "plan document (plan --format json): its layouts are run, in place of --model ...");
-  AddModelOptions(*app, options->common);
-  AddWorkloadOptions(*app, options->common);
-  AddSearchOptions(*app, options->common);
+  AddModelOptions(*app, options->common.request);
+  AddWorkloadOptions(*app, options->common.request);
+  AddSearchOptions(*app, options->common.request);
   app->add_flag("--all", options->all, "every class of layout that --layout matches");
   AddOutputOptions(*app, options->common);
   app->footer("Example: slicewise verify --model palm-540b --slice 2x2x2 --layout Ex.Fyz/ws/Bxyz");

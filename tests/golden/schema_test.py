@@ -56,10 +56,13 @@ LIVE = {
     "list": ["list", "list models", "list chips", "list slices", "list calibrations",
              "list layouts --slice 2x2x4"],
     "verify": [f"verify {SMALL} --layout Ex.Fyz/ws/Bxyz"],
+    "baseline": ["check --init configs/scenarios/grid.json"],
+    "check": ["check tests/baseline/presets.json"],
+    "diff": ["diff tests/golden/data/plan.json tests/baseline/presets.json"],
 }
 
 PRESETS = {"models": "model", "chips": "chip", "calibrations": "calibration",
-           "measurements": "measurements"}
+           "measurements": "measurements", "scenarios": "baseline"}
 
 
 def load(path):
@@ -149,8 +152,8 @@ def damaged(document, path=()):
 
 
 def is_free_form(what):
-    """Sources may have any key, and so may lack any."""
-    return what.startswith("/sources:")
+    """Sources and the terms of a cost may have any key, and so may lack any."""
+    return what.startswith("/sources:") or "/terms:" in what
 
 
 # Keys that a document may lack.
@@ -170,6 +173,8 @@ OPTIONAL = {
     "model": {"/: no nominal_parameters", "/: no biases", "/: no query_key_norm",
               "/biases: no attention_qkv", "/biases: no attention_output"},
     "capacity": set(),
+    "baseline": {"/: no comment", "/: no history", "no accepted", "no decode_batch", "no prefill",
+                 "no decode", "no deployment"},
 }
 
 
@@ -230,7 +235,7 @@ def check_goldens(checker, folder):
 def check_live(checker, source, binary):
     for name, requests in LIVE.items():
         for request in requests:
-            args = request.split() + ([] if name == "calibration" else ["--format", "json"])
+            args = request.split() + ([] if name in ("calibration", "baseline") else ["--format", "json"])
             run = subprocess.run([binary, *args], cwd=source, capture_output=True, text=True,
                                  check=False)
             if run.returncode not in (0, 3):

@@ -7,18 +7,10 @@
 #include <vector>
 
 #include "slicewise/search/breakdown.h"
+#include "slicewise/search/request.h"
 #include "slicewise/search/search.h"
 
 namespace slicewise {
-
-// Where the inputs came from.
-struct Provenance {
-  std::string tool_version;
-  std::string model_source;
-  std::string chip_source;
-  std::string calibration_source;
-  std::vector<std::string> notes;  // what the person must hear of, one line each
-};
 
 struct PlanEntry {
   int rank = 1;

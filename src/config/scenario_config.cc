@@ -1,0 +1,98 @@
+#include "slicewise/config/scenario_config.h"
+
+#include <array>
+#include <string_view>
+
+namespace slicewise {
+namespace {
+
+using Value = std::optional<std::string> RequestOptions::*;
+
+struct Field {
+  std::string_view key;
+  Value value;
+  std::string_view long_key = {};  // as plan documents spell it
+};
+
+constexpr std::array<Field, 13> kTexts = {{{"model", &RequestOptions::model},
+                                           {"chip", &RequestOptions::chip},
+                                           {"slice", &RequestOptions::slice},
+                                           {"phase", &RequestOptions::phase},
+                                           {"weights", &RequestOptions::weights},
+                                           {"activations", &RequestOptions::activations},
+                                           {"kv_cache", &RequestOptions::kv_cache},
+                                           {"logits", &RequestOptions::logits},
+                                           {"layout", &RequestOptions::layout},
+                                           {"calibration", &RequestOptions::calibration},
+                                           {"network", &RequestOptions::network},
+                                           {"scope", &RequestOptions::scope},
+                                           {"objective", &RequestOptions::objective}}};
+
+constexpr std::array<Field, 7> kNumbers = {
+    {{"batch", &RequestOptions::batch},
+     {"prefill_batch", &RequestOptions::prefill_batch},
+     {"decode_batch", &RequestOptions::decode_batch},
+     {"input_len", &RequestOptions::input_len, "input_length"},
+     {"output_len", &RequestOptions::output_len, "output_length"},
+     {"context", &RequestOptions::context},
+     {"pad_heads", &RequestOptions::pad_heads, "padded_heads"}}};
+
+// The key under which the field stands; both of its keys at once are a mistake.
+std::string KeyOf(const JsonReader& scenario, const Field& field) {
+  const std::string key(field.key);
+  if (field.long_key.empty() || !scenario.Has(field.long_key)) {
+    return key;
+  }
+  if (scenario.Has(key)) {
+    scenario.Fail(field.long_key, "found a value, expected none beside '" + key + "'");
+  }
+  return std::string(field.long_key);
+}
+
+// "phases": ["prefill", "decode"], as in a plan document.
+std::optional<std::string> ReadPhases(JsonReader& scenario) {
+  if (!scenario.Has("phases")) {
+    return std::nullopt;
+  }
+  if (scenario.Has("phase")) {
+    scenario.Fail("phases", "found a value, expected none beside 'phase'");
+  }
+  const std::vector<std::string> phases = scenario.Texts("phases");
+  if (phases.size() == 1) {
+    return phases.front();
+  }
+  if (phases != std::vector<std::string>{"prefill", "decode"}) {
+    scenario.Fail("phases", "expected 'prefill', 'decode', or both in this order");
+  }
+  return "both";
+}
+
+}  // namespace
+
+RequestOptions ReadScenario(JsonReader& scenario) {
+  RequestOptions options;
+  options.source = scenario.Where("");
+  for (const Field& field : kTexts) {
+    options.*field.value = scenario.OptionalText(field.key);
+  }
+  for (const Field& field : kNumbers) {
+    const std::string key = KeyOf(scenario, field);
+    if (const std::optional<std::int64_t> number = scenario.OptionalWhole(key)) {
+      options.*field.value = std::to_string(*number);
+    }
+    if (key != field.key) {
+      options.keys[std::string(field.key)] = key;
+    }
+  }
+  if (const std::optional<std::string> phases = ReadPhases(scenario)) {
+    options.phase = phases;
+    options.keys["phase"] = "phases";
+  }
+  options.fixed_context = scenario.OptionalFlag("fixed_context").value_or(false);
+  for (std::string_view derived : {"accelerator_type", "chips", "tensor_cores"}) {
+    scenario.Skip(derived);
+  }
+  return options;
+}
+
+}  // namespace slicewise
