@@ -117,12 +117,17 @@ Chip ReadChip(JsonReader& root) {
   chip.paper_bandwidth = root.Bandwidth("paper_bandwidth");
   ReadTorus(root, chip);
   chip.chips_per_host = SmallCount(root, "chips_per_host", 1024);
+  std::vector<std::string> with_sources = {
+      "peak_bf16",      "peak_int8",      "hbm_nominal",     "hbm_usable",   "hbm_bandwidth",
+      "on_chip_memory", "link_bandwidth", "paper_bandwidth", "small_shapes", "price_per_chip_hour"};
+  if (root.Has("host_bandwidth")) {
+    chip.host_bandwidth = root.Bandwidth("host_bandwidth");
+    with_sources.emplace_back("host_bandwidth");
+  }
   chip.price_per_chip_hour = ReadPrice(root, "price_per_chip_hour");
   root.Skip("sources");
   root.Finish();
-  CheckSources(root, {"peak_bf16", "peak_int8", "hbm_nominal", "hbm_usable", "hbm_bandwidth",
-                      "on_chip_memory", "link_bandwidth", "paper_bandwidth", "small_shapes",
-                      "price_per_chip_hour"});
+  CheckSources(root, with_sources);
   return chip;
 }
 

@@ -8,6 +8,12 @@ std::string_view Name(Violation::Code code) {
   switch (code) {
     case Violation::Code::kMemory:
       return "memory";
+    case Violation::Code::kTtft:
+      return "ttft";
+    case Violation::Code::kTpot:
+      return "tpot";
+    case Violation::Code::kContext:
+      return "context";
   }
   return "";
 }
@@ -15,7 +21,11 @@ std::string_view Name(Violation::Code code) {
 std::string_view UnitOf(Violation::Code code) {
   switch (code) {
     case Violation::Code::kMemory:
+    case Violation::Code::kContext:
       return "bytes";
+    case Violation::Code::kTtft:
+    case Violation::Code::kTpot:
+      return "seconds";
   }
   return "";
 }
@@ -45,7 +55,40 @@ Evaluator::Evaluator(const Setting& setting)
     : setting_(setting),
       mesh_(setting.slice),
       cost_model_(setting.chip, mesh_, setting.calibration, setting.network),
-      mfu_parameters_(MfuParameters(setting.model)) {}
+      mfu_parameters_(MfuParameters(setting.model)) {
+  SetWorkload(setting.workload);
+}
+
+void Evaluator::SetWorkload(const Workload& workload) {
+  setting_.workload = workload;
+  const Calibration& calibration = setting_.calibration;
+  for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
+    intervals_[static_cast<std::size_t>(phase)] =
+        InsideRange(calibration, setting_, phase) ? &calibration.inside : &calibration.outside;
+  }
+}
+
+std::optional<Violation> MissedBy(const Plan& plan, const Workload& workload, const Chip& chip,
+                                  const Targets& targets) {
+  if (plan.violation) {
+    return plan.violation;
+  }
+  const bool prefill = plan.phase == Phase::kPrefill;
+  const double cached = static_cast<double>(workload.cached_at_end(plan.phase));
+  if (const auto least = static_cast<double>(targets.min_context); !prefill && least > cached) {
+    const Bytes needed = plan.memory.total() + plan.memory.kv_cache * (least / cached - 1);
+    if (needed > chip.hbm_usable) {
+      return Violation{Violation::Code::kContext, needed.base(), chip.hbm_usable.base()};
+    }
+  }
+  const Seconds limit = prefill ? targets.ttft : targets.tpot;
+  const Seconds time = prefill ? plan.latency : plan.step;
+  if (limit > Seconds() && time > limit) {
+    return Violation{prefill ? Violation::Code::kTtft : Violation::Code::kTpot, time.base(),
+                     limit.base()};
+  }
+  return std::nullopt;
+}
 
 std::optional<Plan> Evaluator::Evaluate(const Layout& layout, Phase phase,
                                         std::int64_t padded_heads) {
@@ -73,9 +116,7 @@ std::optional<Plan> Evaluator::Evaluate(const Layout& layout, Phase phase,
     plan.violation = Violation{Violation::Code::kMemory, plan.memory.total().base(),
                                setting_.chip.hbm_usable.base()};
   }
-  const Calibration& calibration = setting_.calibration;
-  const Calibration::Interval& interval =
-      InsideRange(calibration, setting_, phase) ? calibration.inside : calibration.outside;
+  const Calibration::Interval& interval = *intervals_[static_cast<std::size_t>(phase)];
   if (interval.coverage > 0) {
     plan.latency_low = plan.latency * interval.factor_low;
     plan.latency_high = plan.latency * interval.factor_high;

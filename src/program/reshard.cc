@@ -58,6 +58,7 @@ class Reshard {
     step(OpKind::kElementwise, after - before);
     step(OpKind::kAllToAll, (before & after) - source_.Common(target_));
     step(OpKind::kAllGather, before - after);
+    program_.steps = 1;
     program_.prologue = {0, 0};
     program_.layer = {0, program_.ops.size()};
     program_.epilogue = {program_.ops.size(), program_.ops.size()};

@@ -71,12 +71,13 @@ std::string HashOf(const Chip& chip) {
   const auto& [name, accelerator_prefix, cores_per_chip, peak_bf16, peak_int8, hbm_nominal,
                hbm_usable, hbm_bandwidth, on_chip_memory, link_bandwidth, paper_bandwidth,
                torus_rank, wrap_rule, wrap_multiple, max_chips, small_shapes, chips_per_host,
-               price_per_chip_hour] = chip;
+               host_bandwidth, price_per_chip_hour] = chip;
   static_cast<void>(name);
   return Hash()
       .Add(accelerator_prefix, cores_per_chip, peak_bf16, peak_int8, hbm_nominal, hbm_usable)
       .Add(hbm_bandwidth, on_chip_memory, link_bandwidth, paper_bandwidth, torus_rank, wrap_rule)
-      .Add(wrap_multiple, max_chips, small_shapes, chips_per_host, price_per_chip_hour)
+      .Add(wrap_multiple, max_chips, small_shapes, chips_per_host, host_bandwidth)
+      .Add(price_per_chip_hour)
       .text();
 }
 
@@ -98,12 +99,13 @@ std::string HashOf(const Calibration& calibration) {
 
 std::string HashOf(const Request& request) {
   const Setting& setting = request.setting;
-  const auto& [prefill_batch, decode_batch, input_length, output_length, context, fixed_context,
-               weights, activations, kv_cache, logits, scope] = setting.workload;
+  const auto& [prefill_batch, decode_batch, input_length, output_length, context, prefill_chunk,
+               fixed_context, weights, activations, kv_cache, logits, scope] = setting.workload;
   return Hash()
       .Add(ToString(setting.slice), setting.padded_heads, setting.network, request.phases)
       .Add(request.layout, request.objective, prefill_batch, decode_batch, input_length)
-      .Add(output_length, context, fixed_context, weights, activations, kv_cache, logits, scope)
+      .Add(output_length, context, prefill_chunk, fixed_context, weights, activations, kv_cache,
+           logits, scope)
       .text();
 }
 

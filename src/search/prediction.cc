@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "slicewise/search/deployment.h"
+
 namespace slicewise {
 namespace {
 

@@ -237,8 +237,9 @@ TEST_P(EveryProgram, AttentionFlopsSumToThePaddedModels) {
                                 program.dim(Dim::kLength).padded * program.dim(Dim::kHeads).padded *
                                 program.dim(Dim::kHeadDim).padded *
                                 program.dim(Dim::kContext).padded;
-        const AxisSet cut = program.tensor(op.terms[0].lhs).sharded();
-        // A chip either has its own heads or its own sequences.
+        const AxisSet cut = program.tensor(op.terms[0].lhs).sharded() |
+                            program.tensor(op.terms[1].rhs).ShardingOf(Dim::kCacheLength);
+        // A chip has its own heads, its own sequences or its own part of the cache.
         EXPECT_EQ(cut, mesh.all());
         EXPECT_DOUBLE_EQ(OpFlops(program, op).base() * mesh.Size(cut), expected);
       }

@@ -1,6 +1,7 @@
 // A plan: a layout with its predicted time and memory for one phase, and how plans are evaluated.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,7 +22,7 @@ namespace slicewise {
 
 // A limit that a plan misses. Plans are priced whether or not they are feasible.
 struct Violation {
-  enum class Code : std::uint8_t { kMemory };
+  enum class Code : std::uint8_t { kMemory, kTtft, kTpot, kContext };
   Code code = Code::kMemory;
   double needed = 0;
   double available = 0;
@@ -60,6 +61,16 @@ struct Plan {
   [[nodiscard]] bool fits() const { return !violation.has_value(); }
 };
 
+// Limits that a plan must keep; zero where there is none.
+struct Targets {
+  Seconds ttft;  // time to first token: the latency of prefill, first sample included
+  Seconds tpot;  // time per output token: the mean decode step
+  std::int64_t min_context = 0;  // tokens that the cache must have room for, at the decode batch
+
+  bool operator==(const Targets&) const = default;
+  [[nodiscard]] bool any() const { return *this != Targets(); }
+};
+
 // Prices layouts of one setting, reusing one program: no allocation per plan.
 class Evaluator {
  public:
@@ -69,6 +80,8 @@ class Evaluator {
 
   [[nodiscard]] const Setting& setting() const { return setting_; }
   [[nodiscard]] const Mesh& mesh() const { return mesh_; }
+  // From now on plans are for this workload; all else stays.
+  void SetWorkload(const Workload& workload);
 
   // nullopt when the setting's padded_heads (or `padded_heads`, if not 0) does not fit the layout.
   [[nodiscard]] std::optional<Plan> Evaluate(const Layout& layout, Phase phase,
@@ -82,9 +95,15 @@ class Evaluator {
   Mesh mesh_;
   CostModel cost_model_;
   double mfu_parameters_;
+  std::array<const Calibration::Interval*, 2> intervals_ = {};  // by phase
   Program program_;
   PhaseCost cost_;
 };
+
+// The first of the limits that the plan misses: what it misses already (memory), then context, then
+// time. The plan must be one of this workload on this chip.
+[[nodiscard]] std::optional<Violation> MissedBy(const Plan& plan, const Workload& workload,
+                                                const Chip& chip, const Targets& targets);
 
 // Whether a phase of this workload lies within the range the calibration was fitted on: its chip
 // counts and number formats, and rows per pass and attended tokens within a factor of two.

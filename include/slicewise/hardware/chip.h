@@ -38,7 +38,8 @@ struct Chip {
   // Shapes with a dimension below the multiple, in ascending order of dimensions.
   std::vector<std::vector<int>> small_shapes;
   int chips_per_host = 4;
-  Dollars price_per_chip_hour;  // on demand
+  BytesPerSecond host_bandwidth;  // of a host to hosts of other slices; zero where not known
+  Dollars price_per_chip_hour;    // on demand
 
   bool operator==(const Chip&) const = default;
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "slicewise/search/breakdown.h"
+#include "slicewise/search/deployment.h"
 #include "slicewise/search/request.h"
 #include "slicewise/search/search.h"
 

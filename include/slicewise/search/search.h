@@ -1,5 +1,4 @@
-// Search over the layouts of one slice: ranked plans per phase, and deployments that join a prefill
-// and a decode plan.
+// Search over the layouts of one slice and workload: ranked plans per phase.
 #pragma once
 
 #include <map>
@@ -8,13 +7,15 @@
 #include <vector>
 
 #include "slicewise/cost/plan.h"
+#include "slicewise/search/enumerate.h"
 
 namespace slicewise {
 
 enum class Objective : std::uint8_t {
-  kLatency,  // smallest latency
-  kMfu,      // largest MFU
-  kCost,     // fewest chip-seconds per token
+  kLatency,     // smallest latency
+  kMfu,         // largest MFU
+  kCost,        // fewest chip-seconds per token
+  kThroughput,  // most tokens per second, however many chips
 };
 [[nodiscard]] std::string_view Name(Objective objective);
 
@@ -24,7 +25,7 @@ enum class Objective : std::uint8_t {
 
 struct Rejected {
   std::size_t count = 0;
-  std::map<std::string, std::size_t> by_reason;  // "memory", "pad_heads"
+  std::map<std::string, std::size_t> by_reason;  // "memory", "ttft", ..., "pad_heads"
   std::optional<Plan> nearest;                   // the one that misses by least
 };
 
@@ -35,29 +36,15 @@ struct PhasePlans {
   Rejected rejected;
 };
 
-// Prices one layout of every class that the filter matches.
+// Prices one layout of every class that the filter matches. A plan that misses a target is rejected
+// as one that does not fit is; its violation says which limit it misses.
 [[nodiscard]] PhasePlans SearchPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
-                                     Objective objective);
+                                     Objective objective, const Targets& targets = {},
+                                     LayoutSpace space = LayoutSpace::kPaper);
 
-// A prefill and a decode plan of one slice that share the stored weights: the same weights part,
-// the same count of stored heads and, with grouped-query attention, the same order of them.
-struct Deployment {
-  Plan prefill;
-  Plan decode;
-  std::int64_t stored_heads = 0;
-  Seconds latency;     // one prefill at its batch, then the decode at its
-  double mfu = 0;      // over both phases
-  Seconds kv_reshard;  // moving one prefill batch's KV cache from its prefill to its decode layout
-};
-
-// The fastest deployment whose two plans fit, over every weights part, head count and head order;
-// nullopt when there is none. Exact: once these are fixed, the best of either phase is independent
-// of the other.
-[[nodiscard]] std::optional<Deployment> SearchDeployment(Evaluator& evaluator,
-                                                         const LayoutFilter& filter);
-
-// Time to move the KV cache of one prefill batch between two attention layouts (program/reshard.h).
-[[nodiscard]] Seconds KvReshardTime(const Evaluator& evaluator, const Plan& prefill,
-                                    const Plan& decode);
+// The layouts of the space that the filter matches. Without attention the attention part means
+// nothing, and one choice of it stands for all.
+[[nodiscard]] std::vector<Layout> LayoutsToPrice(const Model& model, const Mesh& mesh,
+                                                 const LayoutFilter& filter, LayoutSpace space);
 
 }  // namespace slicewise

@@ -1,0 +1,261 @@
+#include "slicewise/search/deployment.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+#include <set>
+#include <tuple>
+
+#include "slicewise/program/reshard.h"
+
+namespace slicewise {
+namespace {
+
+// What two phases must agree on to share their stored weights.
+struct StoredWeights {
+  AxisSet embed, replicas;
+  std::int64_t heads = 0;
+  std::uint64_t head_order = 0;
+
+  auto operator<=>(const StoredWeights&) const = default;
+};
+
+// How the latest plan's stored heads are ordered over chips: with grouped-query attention, axes
+// that stay in heads come first, so two phases share their weights only when they agree. Axes that
+// do not shard the stored heads matter only before ones that do. Digits of the order up to the last
+// axis that counts, then the axes that shard KV heads.
+std::uint64_t StoredHeadOrder(const Evaluator& evaluator) {
+  const Program& program = evaluator.program();
+  const Model& model = evaluator.setting().model;
+  if (model.multihead() || model.multiquery() || !model.has_attention()) {
+    return 0;
+  }
+  AxisSet stored;
+  AxisSet kv_stored;
+  for (const Tensor& tensor : program.tensors) {
+    if (tensor.role == TensorRole::kQueryWeights) {
+      stored = tensor.ShardingOf(Dim::kHeads);
+    } else if (tensor.role == TensorRole::kKeyWeights) {
+      kv_stored = tensor.ShardingOf(Dim::kKvHeads);
+    }
+  }
+  const AxisOrder& order = program.dim(Dim::kHeads).order;
+  std::uint64_t digits = 0;
+  std::uint64_t significant = 0;
+  for (int i = 0; i < order.size(); ++i) {
+    digits = digits * (kMaxMeshAxes + 1) + static_cast<std::uint64_t>(order[i]) + 1;
+    significant = stored.Has(order[i]) ? digits : significant;
+  }
+  return significant << 8U | kv_stored.bits();
+}
+
+struct Choice {
+  Plan plan;
+  std::int64_t batch = 1;
+  Seconds term;  // what the phase adds to the score of a pair
+};
+
+struct Choices {
+  std::vector<Choice> prefill, decode;
+};
+
+// Head counts that can serve both phases of a weights part: the fewest for each pair of head ways.
+std::set<std::int64_t> SharedHeadCounts(const Evaluator& evaluator,
+                                        const std::vector<Layout>& layouts) {
+  if (evaluator.setting().padded_heads != 0) {
+    return {evaluator.setting().padded_heads};
+  }
+  std::set<std::int64_t> ways;
+  for (const Layout& layout : layouts) {
+    ways.insert(HeadWays(layout, evaluator.mesh()));
+  }
+  std::set<std::int64_t> counts;
+  for (std::int64_t a : ways) {
+    for (std::int64_t b : ways) {
+      counts.insert(PaddedHeads(evaluator.setting().model, std::lcm(a, b)));
+    }
+  }
+  return counts;
+}
+
+class Search {
+ public:
+  Search(Evaluator& evaluator, const LayoutFilter& filter, const DeploymentOptions& options)
+      : evaluator_(evaluator), options_(options), workload_(evaluator.setting().workload) {
+    const Model& model = evaluator.setting().model;
+    layouts_ = LayoutsToPrice(model, evaluator.mesh(), filter, options.space);
+    if (model.multihead() || model.multiquery() || !model.has_attention()) {
+      // With grouped-query attention relabelling changes the order of stored heads, on which the
+      // two phases must agree; otherwise one layout stands for its class.
+      layouts_ = ClassRepresentatives(layouts_, evaluator.mesh());
+    }
+  }
+
+  std::optional<Deployment> Run() {
+    for (const Layout& layout : layouts_) {
+      for (std::int64_t heads : counts()) {
+        Price(layout, heads, Phase::kPrefill);
+        Price(layout, heads, Phase::kDecode);
+      }
+    }
+    evaluator_.SetWorkload(workload_);
+    for (auto& [key, choices] : choices_) {
+      Join(choices);
+    }
+    if (best_) {
+      Finish(*best_);
+    }
+    return best_;
+  }
+
+ private:
+  [[nodiscard]] const std::set<std::int64_t>& counts() {
+    if (counts_.empty()) {
+      counts_ = SharedHeadCounts(evaluator_, layouts_);
+    }
+    return counts_;
+  }
+
+  [[nodiscard]] bool by_latency() const { return options_.objective == Objective::kLatency; }
+
+  void Price(const Layout& layout, std::int64_t heads, Phase phase) {
+    const bool prefill = phase == Phase::kPrefill;
+    const auto& asked = prefill ? options_.prefill_batches : options_.decode_batches;
+    const std::vector<std::int64_t> own = {workload_.batch(phase)};
+    const auto& batches = asked.empty() ? own : asked;
+    for (std::int64_t batch : batches) {
+      Workload work = workload_;
+      (prefill ? work.prefill_batch : work.decode_batch) = batch;
+      evaluator_.SetWorkload(work);
+      const std::optional<Plan> plan = evaluator_.Evaluate(layout, phase, heads);
+      if (!plan || MissedBy(*plan, work, evaluator_.setting().chip, options_.targets)) {
+        continue;
+      }
+      Choices& choices =
+          choices_[{layout.weights_embed, layout.replicas, heads, StoredHeadOrder(evaluator_)}];
+      const Seconds term =
+          by_latency() ? plan->latency : plan->latency / static_cast<double>(batch);
+      (prefill ? choices.prefill : choices.decode).push_back({*plan, batch, term});
+    }
+  }
+
+  // Least term first; then as plans are ranked.
+  void Sort(std::vector<Choice>& choices) const {
+    std::sort(choices.begin(), choices.end(), [&](const Choice& a, const Choice& b) {
+      return a.term != b.term ? a.term < b.term
+                              : Better(a.plan, b.plan, Objective::kLatency, evaluator_.mesh());
+    });
+  }
+
+  // Pairs in order of their terms' sum, which no reshard makes smaller.
+  void Join(Choices& choices) {
+    Sort(choices.prefill);
+    Sort(choices.decode);
+    for (const Choice& prefill : choices.prefill) {
+      for (const Choice& decode : choices.decode) {
+        const Seconds sum = prefill.term + decode.term;
+        if (best_ && sum >= score_) {
+          break;
+        }
+        const bool allowed = !options_.same_layout || prefill.plan.layout == decode.plan.layout;
+        if (allowed &&
+            JointMemory(prefill.plan, decode.plan) <= evaluator_.setting().chip.hbm_usable) {
+          Offer(prefill, decode, sum);
+        }
+      }
+    }
+  }
+
+  void Offer(const Choice& prefill, const Choice& decode, Seconds sum) {
+    const Seconds reshard = Reshard(prefill, decode);
+    const double batch = static_cast<double>(prefill.batch);
+    const Seconds score = by_latency() ? sum : sum + reshard / batch;
+    if (best_ && score >= score_) {
+      return;
+    }
+    score_ = score;
+    best_ = Deployment{.prefill = prefill.plan,
+                       .decode = decode.plan,
+                       .prefill_batch = prefill.batch,
+                       .decode_batch = decode.batch,
+                       .stored_heads = prefill.plan.stored_heads,
+                       .latency = prefill.plan.latency + decode.plan.latency,
+                       .kv_reshard = reshard,
+                       .memory = JointMemory(prefill.plan, decode.plan)};
+  }
+
+  Seconds Reshard(const Choice& prefill, const Choice& decode) {
+    Workload work = workload_;
+    work.prefill_batch = prefill.batch;
+    evaluator_.SetWorkload(work);
+    const Seconds time = KvReshardTime(evaluator_, prefill.plan, decode.plan);
+    evaluator_.SetWorkload(workload_);
+    return time;
+  }
+
+  void Finish(Deployment& found) const {
+    const Setting& s = evaluator_.setting();
+    const auto prefill_batch = static_cast<double>(found.prefill_batch);
+    const auto decode_batch = static_cast<double>(found.decode_batch);
+    const double tokens = prefill_batch * static_cast<double>(s.workload.input_length) +
+                          decode_batch * static_cast<double>(s.workload.output_length);
+    const auto chips = static_cast<double>(s.slice.chips());
+    found.mfu =
+        FlopsOf(2 * MfuParameters(s.model) * tokens) / (s.chip.peak_bf16 * found.latency * chips);
+    const Seconds per_request = (found.prefill.latency + found.kv_reshard) / prefill_batch +
+                                found.decode.latency / decode_batch;
+    found.figures = FiguresOf(s.workload, s.chip, chips, found.prefill, found.decode, per_request);
+  }
+
+  Evaluator& evaluator_;
+  const DeploymentOptions& options_;
+  const Workload workload_;
+  std::vector<Layout> layouts_;
+  std::set<std::int64_t> counts_;
+  std::map<StoredWeights, Choices> choices_;
+  std::optional<Deployment> best_;
+  Seconds score_;
+};
+
+}  // namespace
+
+std::optional<Deployment> SearchDeployment(Evaluator& evaluator, const LayoutFilter& filter,
+                                           const DeploymentOptions& options) {
+  return Search(evaluator, filter, options).Run();
+}
+
+Bytes JointMemory(const Plan& prefill, const Plan& decode) {
+  const MemoryUse& first = prefill.memory;
+  const MemoryUse& second = decode.memory;
+  const Bytes prefilling =
+      first.kv_cache + first.activations + first.gathered_weights + first.logits;
+  const Bytes decoding = second.activations + second.gathered_weights + second.logits;
+  return std::max(first.weights, second.weights) + second.kv_cache + std::max(prefilling, decoding);
+}
+
+ServingFigures FiguresOf(const Workload& workload, const Chip& chip, double chips,
+                         const Plan& prefill, const Plan& decode, Seconds per_request) {
+  const auto tokens = static_cast<double>(workload.input_length + workload.output_length);
+  ServingFigures figures;
+  figures.ttft = prefill.latency;
+  figures.tpot = decode.step;
+  figures.requests_per_second = SecondsOf(1) / per_request;
+  figures.tokens_per_chip_second = figures.requests_per_second * tokens / chips;
+  figures.price_per_million_tokens =
+      chip.price_per_chip_hour * (1e6 / 3600 / figures.tokens_per_chip_second);
+  return figures;
+}
+
+Seconds KvReshardTime(const Evaluator& evaluator, const Plan& prefill, const Plan& decode) {
+  const Setting& s = evaluator.setting();
+  Program program;
+  LowerKvReshard({&s.model, &s.workload, Phase::kPrefill, prefill.stored_heads}, prefill.layout,
+                 decode.layout, evaluator.mesh(), program);
+  Calibration calibration = s.calibration;
+  calibration.step_latency = 0;  // no forward pass is made
+  PhaseCost cost;
+  CostModel(s.chip, evaluator.mesh(), calibration, s.network).Price(program, cost);
+  return cost.latency;
+}
+
+}  // namespace slicewise

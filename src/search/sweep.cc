@@ -1,0 +1,348 @@
+#include "slicewise/search/sweep.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <tuple>
+
+#include "slicewise/search/enumerate.h"
+
+namespace slicewise {
+namespace {
+
+// What the front trades for cost: the time a user waits for.
+Seconds WaitOf(const Plan& plan) {
+  return plan.phase == Phase::kPrefill ? plan.latency : plan.step;
+}
+
+double ScoreOf(Objective objective, Seconds latency, double tokens, double chips) {
+  switch (objective) {
+    case Objective::kLatency:
+      return latency.base();
+    case Objective::kMfu:
+    case Objective::kCost:
+      // MFU is tokens per chip-second times a constant of model and chip.
+      return latency.base() * chips / tokens;
+    case Objective::kThroughput:
+      return latency.base() / tokens;
+  }
+  return 0;
+}
+
+// Total order of points: the objective, then latency, chips, batch, format and shape.
+auto KeyOf(const SweepPoint& point, Objective objective, Phase phase, const Workload& base) {
+  Workload work = base;
+  (phase == Phase::kPrefill ? work.prefill_batch : work.decode_batch) = point.batch;
+  const double score =
+      ScoreOf(objective, point.plan.latency, work.tokens(phase), point.slice.chips());
+  return std::tuple(score, point.plan.latency, point.slice.chips(), point.batch, point.weights,
+                    point.slice.dims);
+}
+
+// The points of one slice.
+class SliceSweep {
+ public:
+  SliceSweep(const Setting& base, const SweepSpace& space, Phase phase, const SweepOptions& options,
+             const Slice& slice)
+      : base_(base), space_(space), phase_(phase), options_(options) {
+    base_.slice = slice;
+    const Mesh mesh(slice);
+    const LayoutFilter filter(space.layout, mesh);
+    layouts_ = ClassRepresentatives(LayoutsToPrice(base.model, mesh, filter, space.layouts), mesh);
+  }
+
+  PhaseSweep Run() {
+    result_.phase = phase_;
+    for (DataType weights : space_.weights) {
+      base_.workload.weights = weights;
+      Evaluator evaluator(base_);
+      for (std::int64_t batch : space_.batches(phase_)) {
+        (phase_ == Phase::kPrefill ? base_.workload.prefill_batch : base_.workload.decode_batch) =
+            batch;
+        evaluator.SetWorkload(base_.workload);
+        ++result_.counters.points;
+        result_.counters.layouts += layouts_.size();
+        if (options_.prune && Prunable()) {
+          ++result_.counters.pruned_points;
+          result_.counters.pruned += layouts_.size();
+        } else {
+          PricePoint(evaluator, batch);
+        }
+      }
+    }
+    return std::move(result_);
+  }
+
+ private:
+  [[nodiscard]] double chips() const { return base_.slice.chips(); }
+
+  [[nodiscard]] bool Prunable() const {
+    const PointBounds bounds = BoundsOf(base_, phase_);
+    const Seconds target =
+        phase_ == Phase::kPrefill ? options_.targets.ttft : options_.targets.tpot;
+    const auto steps = static_cast<double>(base_.workload.steps(phase_));
+    const Seconds wait = phase_ == Phase::kPrefill ? bounds.latency : bounds.latency / steps;
+    if (bounds.memory > base_.chip.hbm_usable || (target > Seconds() && wait > target)) {
+      return true;
+    }
+    const double tokens = base_.workload.tokens(phase_);
+    if (options_.front) {
+      const double cost = ScoreOf(Objective::kCost, bounds.latency, tokens, chips());
+      return std::any_of(result_.points.begin(), result_.points.end(), [&](const SweepPoint& p) {
+        return WaitOf(p.plan) < wait && p.plan.chip_seconds_per_token.base() < cost;
+      });
+    }
+    const double score = ScoreOf(options_.objective, bounds.latency, tokens, chips());
+    return options_.keep > 0 && best_scores_.size() >= options_.keep && score > best_scores_.back();
+  }
+
+  void PricePoint(Evaluator& evaluator, std::int64_t batch) {
+    std::optional<Plan> best;
+    for (const Layout& layout : layouts_) {
+      const std::optional<Plan> plan = evaluator.Evaluate(layout, phase_);
+      ++result_.counters.priced;
+      if (!plan || MissedBy(*plan, base_.workload, base_.chip, options_.targets)) {
+        ++result_.counters.infeasible;
+      } else if (!best || Better(*plan, *best, options_.objective, evaluator.mesh())) {
+        best = plan;
+      }
+    }
+    if (!best) {
+      return;
+    }
+    result_.points.push_back({base_.slice, base_.workload.weights, batch, *best});
+    if (options_.keep > 0) {
+      const double score =
+          ScoreOf(options_.objective, best->latency, base_.workload.tokens(phase_), chips());
+      best_scores_.insert(std::upper_bound(best_scores_.begin(), best_scores_.end(), score), score);
+      best_scores_.resize(std::min(best_scores_.size(), options_.keep));
+    }
+  }
+
+  Setting base_;
+  const SweepSpace& space_;
+  const Phase phase_;
+  const SweepOptions& options_;
+  std::vector<Layout> layouts_;
+  std::vector<double> best_scores_;  // of the best points so far, best first
+  PhaseSweep result_;
+};
+
+// Runs task(0) ... task(count - 1) on some threads; each writes to a place of its own.
+void RunTasks(std::size_t count, const SweepOptions& options,
+              const std::function<void(std::size_t)>& task) {
+  std::atomic<std::size_t> next = 0;
+  std::size_t done = 0;
+  std::mutex reporting;
+  const auto work = [&] {
+    for (std::size_t i = next++; i < count; i = next++) {
+      task(i);
+      const std::scoped_lock lock(reporting);
+      ++done;
+      if (options.progress) {
+        options.progress(done, count);
+      }
+    }
+  };
+  std::vector<std::thread> threads;
+  for (int i = 1; i < options.threads; ++i) {
+    threads.emplace_back(work);
+  }
+  work();
+  for (std::thread& thread : threads) {
+    thread.join();
+  }
+}
+
+// Points that none beats in both: in order of waiting, those cheaper than all before.
+std::vector<SweepPoint> Front(std::vector<SweepPoint> points) {
+  std::stable_sort(points.begin(), points.end(), [](const SweepPoint& a, const SweepPoint& b) {
+    return std::tuple(WaitOf(a.plan), a.plan.chip_seconds_per_token) <
+           std::tuple(WaitOf(b.plan), b.plan.chip_seconds_per_token);
+  });
+  std::vector<SweepPoint> front;
+  for (const SweepPoint& point : points) {
+    if (front.empty() ||
+        point.plan.chip_seconds_per_token < front.back().plan.chip_seconds_per_token) {
+      front.push_back(point);
+    }
+  }
+  return front;
+}
+
+double ScoreOf(const DeploymentPoint& point, Objective objective) {
+  const ServingFigures& figures = point.deployment.figures;
+  switch (objective) {
+    case Objective::kLatency:
+      return point.deployment.latency.base();
+    case Objective::kMfu:
+    case Objective::kCost:
+      return -figures.tokens_per_chip_second;
+    case Objective::kThroughput:
+      return -figures.requests_per_second;
+  }
+  return 0;
+}
+
+// Batches whose bounds leave them a chance.
+std::vector<std::int64_t> Possible(const Setting& base, const std::vector<std::int64_t>& batches,
+                                   Phase phase, const SweepOptions& options) {
+  std::vector<std::int64_t> possible;
+  for (std::int64_t batch : batches) {
+    Setting setting = base;
+    Workload& work = setting.workload;
+    (phase == Phase::kPrefill ? work.prefill_batch : work.decode_batch) = batch;
+    const PointBounds bounds = BoundsOf(setting, phase);
+    const Seconds target = phase == Phase::kPrefill
+                               ? options.targets.ttft
+                               : options.targets.tpot * static_cast<double>(work.steps(phase));
+    const bool hopeless =
+        bounds.memory > base.chip.hbm_usable || (target > Seconds() && bounds.latency > target);
+    if (!options.prune || !hopeless) {
+      possible.push_back(batch);
+    }
+  }
+  return possible;
+}
+
+}  // namespace
+
+SweepCounters& SweepCounters::operator+=(const SweepCounters& other) {
+  points += other.points;
+  pruned_points += other.pruned_points;
+  layouts += other.layouts;
+  pruned += other.pruned;
+  priced += other.priced;
+  infeasible += other.infeasible;
+  return *this;
+}
+
+PointBounds BoundsOf(const Setting& setting, Phase phase) {
+  const Model& model = setting.model;
+  const Workload& work = setting.workload;
+  const Calibration& calibration = setting.calibration;
+  const auto embed = static_cast<double>(model.embed_dim);
+  const double ffn = (model.gated ? 3 : 2) * static_cast<double>(model.ffn_dim);
+  const double heads = 2 * static_cast<double>(model.query_heads + model.kv_heads);
+  const double matrices =
+      embed * (ffn + (model.has_attention() ? heads * static_cast<double>(model.head_dim) : 0));
+  const double layers = static_cast<double>(model.layers);
+  const double chips = setting.slice.chips();
+  const double rows =
+      static_cast<double>(work.batch(phase)) * static_cast<double>(work.query_length(phase));
+  const bool int8 = work.weights == DataType::kInt8;
+  const bool int8_matmul = int8 && work.activations == DataType::kInt8;
+  const FlopsPerSecond rate = setting.chip.Peak(int8_matmul ? DataType::kInt8 : DataType::kBf16) *
+                              calibration.matmul_efficiency;
+  const BytesPerSecond bandwidth =
+      setting.chip.hbm_bandwidth *
+      (int8 ? calibration.int8_weight_bandwidth : calibration.weight_bandwidth);
+  const Bytes stored = matrices / chips * ElementBytes(work.weights);
+  const Seconds layer = std::max(FlopsOf(2 * matrices * rows / chips) / rate, stored / bandwidth);
+  PointBounds bounds;
+  bounds.latency = (layer * layers + SecondsOf(calibration.step_latency)) *
+                   static_cast<double>(work.steps(phase));
+  const double cached =
+      static_cast<double>(work.batch(phase)) * static_cast<double>(work.cached_at_end(phase));
+  bounds.memory = stored * layers + cached * static_cast<double>(KvElementsPerToken(model)) /
+                                        chips * ElementBytes(work.kv_cache);
+  return bounds;
+}
+
+PhaseSweep SweepPhase(const Setting& base, const SweepSpace& space, Phase phase,
+                      const SweepOptions& options) {
+  std::vector<PhaseSweep> slices(space.slices.size());
+  RunTasks(slices.size(), options, [&](std::size_t i) {
+    slices[i] = SliceSweep(base, space, phase, options, space.slices[i]).Run();
+  });
+  PhaseSweep all;
+  all.phase = phase;
+  for (PhaseSweep& one : slices) {
+    all.counters += one.counters;
+    std::move(one.points.begin(), one.points.end(), std::back_inserter(all.points));
+  }
+  std::sort(all.points.begin(), all.points.end(), [&](const SweepPoint& a, const SweepPoint& b) {
+    return KeyOf(a, options.objective, phase, base.workload) <
+           KeyOf(b, options.objective, phase, base.workload);
+  });
+  if (options.front) {
+    all.points = Front(std::move(all.points));
+  } else if (options.keep > 0 && all.points.size() > options.keep) {
+    all.points.resize(options.keep);
+  }
+  return all;
+}
+
+std::vector<DeploymentPoint> SweepDeployments(const Setting& base, const SweepSpace& space,
+                                              const SweepOptions& options, bool same_layout) {
+  const std::size_t formats = space.weights.size();
+  std::vector<std::optional<DeploymentPoint>> found(space.slices.size() * formats);
+  RunTasks(found.size(), options, [&](std::size_t i) {
+    Setting setting = base;
+    setting.slice = space.slices[i / formats];
+    setting.workload.weights = space.weights[i % formats];
+    const DeploymentOptions search = {
+        .objective = options.objective,
+        .targets = options.targets,
+        .same_layout = same_layout,
+        .space = space.layouts,
+        .prefill_batches = Possible(setting, space.prefill_batches, Phase::kPrefill, options),
+        .decode_batches = Possible(setting, space.decode_batches, Phase::kDecode, options)};
+    if (search.prefill_batches.empty() || search.decode_batches.empty()) {
+      return;
+    }
+    Evaluator evaluator(setting);
+    const LayoutFilter filter(space.layout, evaluator.mesh());
+    if (const auto deployment = SearchDeployment(evaluator, filter, search)) {
+      found[i] = DeploymentPoint{setting.slice, setting.workload.weights, *deployment};
+    }
+  });
+  std::vector<DeploymentPoint> points;
+  for (const auto& point : found) {
+    if (point) {
+      points.push_back(*point);
+    }
+  }
+  std::stable_sort(points.begin(), points.end(), [&](const auto& a, const auto& b) {
+    return std::tuple(ScoreOf(a, options.objective), a.slice.chips()) <
+           std::tuple(ScoreOf(b, options.objective), b.slice.chips());
+  });
+  return points;
+}
+
+std::optional<PairedDeployment> PairPhases(const Setting& base, const PhaseSweep& prefill,
+                                           const PhaseSweep& decode, Objective objective) {
+  const auto best = [&](const PhaseSweep& sweep) {
+    const Objective own = objective == Objective::kLatency ? objective : Objective::kCost;
+    return std::min_element(sweep.points.begin(), sweep.points.end(),
+                            [&](const SweepPoint& a, const SweepPoint& b) {
+                              return KeyOf(a, own, sweep.phase, base.workload) <
+                                     KeyOf(b, own, sweep.phase, base.workload);
+                            });
+  };
+  if (prefill.points.empty() || decode.points.empty()) {
+    return std::nullopt;
+  }
+  PairedDeployment pair{.prefill = *best(prefill), .decode = *best(decode)};
+  const Seconds prefill_request =
+      pair.prefill.plan.latency / static_cast<double>(pair.prefill.batch);
+  const Seconds decode_request = pair.decode.plan.latency / static_cast<double>(pair.decode.batch);
+  pair.prefill_slices_per_decode_slice = prefill_request / decode_request;
+  const double prefill_chips = pair.prefill_slices_per_decode_slice * pair.prefill.slice.chips();
+  pair.figures = FiguresOf(base.workload, base.chip, prefill_chips + pair.decode.slice.chips(),
+                           pair.prefill.plan, pair.decode.plan, decode_request);
+  if (base.chip.host_bandwidth > BytesPerSecond()) {
+    const double hosts =
+        std::max(1, std::min(pair.prefill.slice.chips(), pair.decode.slice.chips()) /
+                        base.chip.chips_per_host);
+    const double tokens = static_cast<double>(pair.prefill.batch) *
+                          static_cast<double>(base.workload.cached_at_end(Phase::kPrefill));
+    const Bytes cache = tokens * static_cast<double>(KvElementsPerToken(base.model)) *
+                        ElementBytes(base.workload.kv_cache);
+    pair.kv_transfer = cache / (base.chip.host_bandwidth * hosts);
+  }
+  return pair;
+}
+
+}  // namespace slicewise
