@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "slicewise/report/plan_report.h"
+#include "slicewise/search/fingerprint.h"
 
 namespace slicewise {
 namespace {
@@ -107,8 +108,15 @@ Json RequestJson(const PlanReport& report) {
 
 Json ProvenanceJson(const PlanReport& report) {
   const Provenance& p = report.provenance;
-  return {{"tool", "slicewise"},   {"version", p.tool_version},           {"model", p.model_source},
-          {"chip", p.chip_source}, {"calibration", p.calibration_source}, {"notes", p.notes}};
+  const Fingerprints sha256 = FingerprintsOf(report.setting);
+  return {{"tool", "slicewise"},
+          {"version", p.tool_version},
+          {"model", p.model_source},
+          {"chip", p.chip_source},
+          {"calibration", p.calibration_source},
+          {"sha256",
+           {{"model", sha256.model}, {"chip", sha256.chip}, {"calibration", sha256.calibration}}},
+          {"notes", p.notes}};
 }
 
 Json PlanEntryJson(const PlanEntry& entry, const Chip& chip) {
@@ -156,7 +164,8 @@ Json PlanJson(const PlanReport& report) {
           {"request", RequestJson(report)},
           {"provenance", ProvenanceJson(report)},
           {"phases", phases},
-          {"deployment", report.deployment ? DeploymentJson(*report.deployment, mesh) : Json()}};
+          {"deployment", report.deployment ? DeploymentJson(*report.deployment, mesh) : Json()},
+          {"execution", report.execution ? ExecutionJson(*report.execution) : Json()}};
 }
 
 }  // namespace slicewise

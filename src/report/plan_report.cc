@@ -47,6 +47,26 @@ PhaseReport MakePhaseReport(Evaluator& evaluator, const LayoutFilter& filter, Ph
   return report;
 }
 
+// The layouts that a runtime is to execute; nullopt where no plan fits.
+std::optional<ExecutionLayouts> LayoutsToExecute(const PlanReport& report) {
+  if (report.infeasible()) {
+    return std::nullopt;
+  }
+  if (report.phases.size() == 1) {
+    const Plan& plan = report.phases.front().entries.front().plan;
+    ExecutionLayouts layouts;
+    (plan.phase == Phase::kPrefill ? layouts.prefill : layouts.decode) = plan.layout;
+    layouts.stored_heads = plan.stored_heads;
+    return layouts;
+  }
+  if (!report.deployment) {
+    return std::nullopt;
+  }
+  return ExecutionLayouts{.prefill = report.deployment->prefill.layout,
+                          .decode = report.deployment->decode.layout,
+                          .stored_heads = report.deployment->stored_heads};
+}
+
 }  // namespace
 
 bool PlanReport::infeasible() const {
@@ -70,6 +90,9 @@ PlanReport MakePlanReport(const Setting& setting, const Provenance& provenance,
   }
   if (phases.size() == 2 && !report.infeasible()) {
     report.deployment = SearchDeployment(evaluator, filter);
+  }
+  if (const std::optional<ExecutionLayouts> layouts = LayoutsToExecute(report)) {
+    report.execution = MakeExecution(setting, *layouts);
   }
   return report;
 }

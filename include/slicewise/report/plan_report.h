@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "slicewise/search/breakdown.h"
+#include "slicewise/search/execution.h"
 #include "slicewise/search/search.h"
 
 namespace slicewise {
@@ -47,6 +48,8 @@ struct PlanReport {
   Objective objective = Objective::kLatency;
   std::vector<PhaseReport> phases;
   std::optional<Deployment> deployment;  // only when both phases were asked for
+  // Of the deployment, or of the best plan of the one phase; null where there is none that fits.
+  std::optional<Execution> execution;
 
   // Whether some phase has no feasible plan.
   [[nodiscard]] bool infeasible() const;
@@ -65,6 +68,9 @@ struct PlanReport {
 [[nodiscard]] std::string PlanCsv(const PlanReport& report);
 // The document of docs/plan-format.md and configs/schemas/plan.schema.json.
 [[nodiscard]] nlohmann::ordered_json PlanJson(const PlanReport& report);
+
+// The `execution` section.
+[[nodiscard]] nlohmann::ordered_json ExecutionJson(const Execution& execution);
 
 // Parts that other documents share.
 [[nodiscard]] nlohmann::ordered_json RequestJson(const PlanReport& report);
