@@ -76,7 +76,7 @@ int Run(const std::vector<std::string>& args, std::ostream& out, std::ostream& e
     const std::vector<cli::Command> commands = {cli::AddPlan(root),     cli::AddExplain(root),
                                                 cli::AddCapacity(root), cli::AddVerify(root),
                                                 cli::AddValidate(root), cli::AddCalibrate(root),
-                                                cli::AddList(root)};
+                                                cli::AddExport(root),   cli::AddList(root)};
     try {
       root.parse(std::vector<std::string>(args.rbegin(), args.rend()));
     } catch (const CLI::ParseError& error) {
