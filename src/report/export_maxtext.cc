@@ -2,12 +2,10 @@
 // mesh axes have fixed names; each use that a plan makes of an axis takes one of them:
 //
 //   stored over   gathered   attention over   mesh axis
-//   d_ff, heads   no         heads            tensor
-//   d_ff, heads   no         batch            autoregressive
-//   d_model       no         heads            tensor_transpose
-//   d_model       no         batch            fsdp_transpose
-//   d_model       yes        batch            fsdp
-//   d_ff, heads   yes        batch            data
+//   d_ff, heads   no         heads            tensor; tensor_sequence along axes that repeat KV
+//   heads d_ff, heads   no         batch            autoregressive d_model       no         heads
+//   tensor_transpose d_model       no         batch            fsdp_transpose d_model       yes
+//   batch            fsdp d_ff, heads   yes        batch            data
 //
 // Names and their order: MaxText, configs/base.yml (mesh_axes) and pyconfig.py
 // (create_parallelisms_list); rule names: configs/inference/multihost/interleaved.
@@ -41,13 +39,14 @@ constexpr std::array<std::pair<const char*, const char*>, 12> kMeshAxes = {{
 
 std::string MeshAxisOf(const PhaseAxes& axes, const std::string& axis) {
   const bool batch = Has(axes.attention_batch, axis);
+  const bool repeats_kv = !axes.cache_kv_heads.empty() && !Has(axes.cache_kv_heads, axis);
   if (Has(axes.gathered, axis)) {
     return Has(axes.weights_embed, axis) ? "fsdp" : "data";
   }
   if (Has(axes.weights_embed, axis)) {
     return batch ? "fsdp_transpose" : "tensor_transpose";
   }
-  return batch ? "autoregressive" : "tensor";
+  return batch ? "autoregressive" : repeats_kv ? "tensor_sequence" : "tensor";
 }
 
 class MaxText {
@@ -120,20 +119,26 @@ class MaxText {
   // the plan's axes than these is left out: it would cut the dim too finely.
   std::string MeshNames(const std::string& rule, const Names& axes) {
     Names names;
+    Names seen;
     for (const std::string& axis : axes) {
       const std::string name = MeshAxisOf(axes_, axis);
+      if (Has(seen, name)) {
+        continue;
+      }
+      seen.push_back(name);
       Names missing;
       for (const ExecutionAxis& other : input_.execution.mesh.axes) {
         if (MeshAxisOf(axes_, other.name) == name && !Has(axes, other.name)) {
           missing.push_back(other.name);
         }
       }
-      if (!missing.empty()) {
-        downgrades_.push_back(fmt::format(
-            "{} over {} alone: MaxText's axis '{}' stands for {} too; {} is not sharded over it",
-            rule, axis, name, fmt::join(missing, ","), rule));
-      } else if (!Has(names, name)) {
+      if (missing.empty()) {
         names.push_back(name);
+      } else {
+        downgrades_.push_back(
+            fmt::format("{} over {} and not {}: MaxText's axis '{}' stands for all of these; {} is "
+                        "not sharded over it",
+                        rule, fmt::join(axes, ","), fmt::join(missing, ","), name, rule));
       }
     }
     return names.empty() ? "[]" : fmt::format("['{}']", fmt::join(names, "', '"));

@@ -213,25 +213,25 @@ Exported ExportVllmTpu(const ExportInput& input) {
   NoteVllmLosses(input, downgrades);
   const std::int64_t batch_ways = input.SizeOf(input.axes.attention_batch);
   const Workload& work = input.setting.workload;
-  const std::int64_t heads_ways = input.setting.slice.chips() / batch_ways;
-  nlohmann::ordered_json strategy = {{"tensor_parallelism", heads_ways}};
+  const std::int64_t chips = input.setting.slice.chips();
+  // The degree over both axes; tpu-inference divides attn_dp_size out of it.
+  nlohmann::ordered_json strategy = {{"tensor_parallelism", chips}};
   if (batch_ways > 1) {
     strategy["enable_dp_attention"] = true;
     strategy["attn_dp_size"] = batch_ways;
   }
   const nlohmann::ordered_json config = {{"sharding", {{"sharding_strategy", strategy}}}};
   std::string text = DowngradeComments(downgrades);
-  text +=
-      fmt::format("# attention over batch {} ways, over heads {} ways\n", batch_ways, heads_ways);
+  text += fmt::format("# attention over batch {} ways, over heads {} ways\n", batch_ways,
+                      chips / batch_ways);
   // attn_dp and context parallelism need the new model design.
   text += batch_ways > 1 ? "export NEW_MODEL_DESIGN=1\n" : "";
   text += "export TPU_MESH_SORT_BY_COORDS=1\n";
   text += fmt::format(
       "vllm serve MODEL --tensor-parallel-size {} --max-model-len {} --max-num-seqs {}{} "
       "--additional_config='{}'\n",
-      input.setting.slice.chips(), work.context + work.input_length + work.output_length,
-      input.phase.batch, work.kv_cache == DataType::kInt8 ? " --kv-cache-dtype fp8" : "",
-      config.dump());
+      chips, work.context + work.input_length + work.output_length, input.phase.batch,
+      work.kv_cache == DataType::kInt8 ? " --kv-cache-dtype fp8" : "", config.dump());
   return {text, downgrades};
 }
 

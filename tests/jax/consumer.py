@@ -351,31 +351,33 @@ def padded_tokens(phase, tokens):
 # --- what the compiler emitted --------------------------------------------------------------------
 
 _INSTRUCTION = re.compile(
-    r"= (?P<shape>.+?) (?P<kind>all-gather|reduce-scatter|all-reduce|all-to-all|collective-permute)"
-    r"(?:-start)?\(.*?(?:op_name=\"(?P<name>[^\"]*)\")?(?:[^\"]*)$")
+    r"^ *(?:ROOT )?\S+ = (?P<shape>.+?) (?P<kind>all-gather|reduce-scatter|all-reduce|all-to-all"
+    r"|collective-permute)(?:-start)?\(")
+_NAME = re.compile(r'op_name="([^"]*)"')
 _GROUP = re.compile(r"replica_groups=(?:\{\{([\d,]+)\}|\[(\d+),(\d+)\])")
 
 
 def collectives(compiled):
-    """(op_name, kind, elements of D, group size) of each collective in the compiled HLO.
+    """(op_name, kind, terms, elements of D, group size) of each collective in the compiled HLO.
 
     D is the paper's (appendix A.1): the output of an all-gather, the input of a reduce-scatter,
-    twice the operand of an all-reduce, what is exchanged by an all-to-all.
+    twice the operand of an all-reduce, what is exchanged by an all-to-all. XLA may combine the
+    all-reduces of an op's terms into one of several operands; an all-to-all has one operand for
+    each member of the group.
     """
     found = []
     for line in compiled.as_text().splitlines():
         match = _INSTRUCTION.search(line)
         if match is None:
             continue
-        group = _GROUP.search(line)
-        ways = 2
-        if group:
-            ways = len(group[1].split(",")) if group[1] else int(group[3])
-        shapes = re.findall(r"[a-z]\w*\[([\d,]*)\]", match["shape"])
-        elements = sum(math.prod(int(n) for n in s.split(",") if n) for s in shapes)
-        if match["kind"] == "reduce-scatter":
-            elements *= ways
-        elif match["kind"] == "all-reduce":
-            elements = 2 * math.ceil(elements / ways) * ways
-        found.append((match["name"] or "", match["kind"], elements, ways))
+        kind, group, name = match["kind"], _GROUP.search(line), _NAME.search(line)
+        ways = (len(group[1].split(",")) if group[1] else int(group[3])) if group else 2
+        sizes = [math.prod(int(n) for n in shape.split(",") if n)
+                 for shape in re.findall(r"[a-z]\w*\[([\d,]*)\]", match["shape"])]
+        if kind == "reduce-scatter":
+            sizes = [n * ways for n in sizes]
+        elif kind == "all-reduce":
+            sizes = [2 * math.ceil(n / ways) * ways for n in sizes]
+        terms = 1 if kind == "all-to-all" else len(sizes)
+        found.append((name[1] if name else "", kind, terms, sum(sizes), ways))
     return found

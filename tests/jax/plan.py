@@ -57,7 +57,7 @@ class Phase:
         self.dims = {dim["name"]: Dim.of(dim) for dim in row["dims"]}
         self.tensors = {t["name"]: Tensor.of(t) for t in execution["weights"] + row["tensors"]}
         self.ops = row["ops"]
-        self.layers = row["layers"]
+        self.layers, self.steps = row["layers"], row["steps"]
         self.layout = row["layout"]
         self.batch = row["batch"]
         self.cache_length = row["cache_length"]
