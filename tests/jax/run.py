@@ -17,6 +17,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -190,6 +191,32 @@ class Execution:
             if shape != tensor.shape:
                 self.failures.append(f"{name}: a device holds {shape}, the plan says {tensor.shape}")
 
+    def check_example(self, binary, directory):
+        """Runs the fenced lines of docs/runtimes.md on the first layer; every shard is the plan's."""
+        np = self.np
+        lines = re.search(r"```python\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)[1]
+        here, path = os.getcwd(), os.environ["PATH"]
+        os.chdir(directory)
+        os.environ["PATH"] = f"{pathlib.Path(binary).parent}:{path}"
+        space = {"checkpoint": {name: layers[0] for name, layers in self.weights.items()}}
+        exec(compile(lines, "docs/runtimes.md", "exec"), space)
+        os.chdir(here)
+        os.environ["PATH"] = path
+        phase = next(iter(self.plan.phases.values()))
+        mesh = space["mesh"]
+        chip_of = {device: dict(zip(mesh.axis_names, at))
+                   for at, device in np.ndenumerate(mesh.devices)}
+        for tensor in phase.weights():
+            for shard in space["weights"][tensor.name].addressable_shards:
+                own = self.weights[tensor.role][0]
+                for i, dim in enumerate(tensor.dims):
+                    held = phase.held(dim, tensor.cuts[i], chip_of[shard.device])
+                    own = np.take(own, np.maximum(held, 0), axis=i) * np.expand_dims(
+                        held >= 0, tuple(k for k in range(own.ndim) if k != i))
+                if not np.array_equal(own, shard.data):
+                    self.failures.append(f"docs/runtimes.md: {tensor.name} is sharded otherwise")
+                    return
+
     def check_results(self, phase, runner, results, residual, logits):
         np = self.np
         names = runner.result_names()
@@ -265,6 +292,7 @@ def work(binary, chips, indices):
             execution = Execution(plan_document(binary, CASES[index], directory))
             try:
                 rows = execution.run()
+                execution.check_example(binary, directory)
             except ValueError as error:
                 rows = []
                 execution.failures.append(str(error))
