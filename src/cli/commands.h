@@ -24,9 +24,11 @@ struct Command {
 };
 
 Command AddPlan(CLI::App& root);
+Command AddPareto(CLI::App& root);
 Command AddExplain(CLI::App& root);
 Command AddCapacity(CLI::App& root);
 Command AddList(CLI::App& root);
+Command AddExport(CLI::App& root);
 Command AddVerify(CLI::App& root);
 Command AddValidate(CLI::App& root);
 Command AddCalibrate(CLI::App& root);

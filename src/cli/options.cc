@@ -28,6 +28,8 @@ void AddWorkloadOptions(CLI::App& app, RequestOptions& o) {
   app.add_option("--logits", o.logits, "of which positions: last or all (default last)");
   app.add_option("--pad-heads", o.pad_heads,
                  "stored query heads (default: the fewest each layout allows)");
+  app.add_option("--prefill-chunk", o.prefill_chunk,
+                 "tokens of one prefill pass (default all of the input at once)");
   app.add_option("--scope", o.scope, "end-to-end or layers (default end-to-end)");
 }
 
@@ -37,8 +39,38 @@ void AddSearchOptions(CLI::App& app, RequestOptions& o) {
                  "'*/ws/*' (default all)");
   app.add_option("--calibration", o.calibration, "preset or file, or roofline (default tpu-v4)");
   app.add_option("--network", o.network, "torus or paper (default torus)");
-  app.add_option("--objective", o.objective, "latency, mfu or cost (default latency)");
+  app.add_option("--objective", o.objective, "latency, mfu, cost or throughput (default latency)");
   app.add_option("--top", o.top, "plans to print per phase (default 5)");
+  app.add_option(
+      "--layouts", o.layouts,
+      "paper, or all: with weights replicated over axes (R) and the KV cache sharded over "
+      "its length (S) too (default paper)");
+}
+
+void AddSweepOptions(CLI::App& app, RequestOptions& o) {
+  app.get_option("--slice")->description(
+      "chips along x, y, z (4x4x4), an accelerator type (v4-128 is 64 chips: it counts "
+      "TensorCores), "
+      "a list of them, or all");
+  for (const char* batch : {"--batch", "--prefill-batch", "--decode-batch"}) {
+    CLI::Option* option = app.get_option(batch);
+    option->description(option->get_description() +
+                        "; a list 1,8,64 or a range 1..1024 by powers "
+                        "of two");
+  }
+  app.get_option("--weights")->description("bf16, int8 or both as a list (default bf16)");
+  app.add_option("--max-chips", o.max_chips,
+                 "search over all slices of at most this many chips, or keep those of --slice");
+  app.add_option("--ttft", o.ttft,
+                 "hard limit on the time to first token, with its unit, such as 300ms: plans that "
+                 "miss it are left out");
+  app.add_option("--tpot", o.tpot,
+                 "hard limit on the time per output token, with its unit, such as 30ms");
+  app.add_option("--min-context", o.min_context,
+                 "tokens that the KV cache must have room for, per sequence of the decode batch");
+  app.add_flag("--same-layout", o.same_layout,
+               "a deployment has one layout for both phases; says what that costs");
+  app.add_option("--threads", o.threads, "threads of a search over lists (default 1)");
 }
 
 void AddOutputOptions(CLI::App& app, CommonOptions& o) {

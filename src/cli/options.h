@@ -21,6 +21,8 @@ struct CommonOptions {
 void AddModelOptions(CLI::App& app, RequestOptions& options);
 void AddWorkloadOptions(CLI::App& app, RequestOptions& options);
 void AddSearchOptions(CLI::App& app, RequestOptions& options);
+// Lists to search over, limits, and what else only plan and pareto take.
+void AddSweepOptions(CLI::App& app, RequestOptions& options);
 void AddOutputOptions(CLI::App& app, CommonOptions& options);
 
 // Throws InputError naming the option, what was found and what was expected.

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <ostream>
+#include <sstream>
 #include <vector>
 
 #include "slicewise/units/input_error.h"
@@ -104,6 +105,20 @@ void WriteResult(const std::string& text, const std::optional<std::string>& path
     WriteFileWhole(*path, text);
   } else {
     out << text;
+  }
+}
+
+void PrintNotes(const Provenance& provenance, std::ostream& err) {
+  for (const std::string& note : provenance.notes) {
+    err << "slicewise: note: " << note << "\n";
+  }
+}
+
+// Each line for stderr, after the tool's name.
+void PrintLines(const std::string& text, std::ostream& err) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    err << "slicewise: " << line << "\n";
   }
 }
 

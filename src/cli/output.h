@@ -6,6 +6,7 @@
 #include <string>
 
 #include "slicewise/cli/run.h"
+#include "slicewise/search/request.h"
 
 namespace slicewise::cli {
 
@@ -16,6 +17,9 @@ void WriteResult(const std::string& text, const std::optional<std::string>& path
 // The columns that a result may take there: a file takes the wide form.
 [[nodiscard]] std::size_t ResultWidth(const std::optional<std::string>& path,
                                       const Terminal& terminal);
+// Messages: what the person must hear of the inputs; each line of a text after the tool's name.
+void PrintNotes(const Provenance& provenance, std::ostream& err);
+void PrintLines(const std::string& text, std::ostream& err);
 void WriteFileWhole(const std::string& path, const std::string& text);
 
 }  // namespace slicewise::cli

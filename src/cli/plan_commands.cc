@@ -6,46 +6,14 @@
 #include "commands.h"
 #include "options.h"
 #include "output.h"
+#include "progress.h"
+#include "scenarios.h"
 #include "slicewise/report/explain_report.h"
 #include "slicewise/report/plan_report.h"
+#include "slicewise/report/sweep_report.h"
 
 namespace slicewise::cli {
 namespace {
-
-void PrintNotes(const Provenance& provenance, std::ostream& err) {
-  for (const std::string& note : provenance.notes) {
-    err << "slicewise: note: " << note << "\n";
-  }
-}
-
-// What kept a phase from a feasible plan, for stderr.
-void PrintInfeasible(const PlanReport& report, std::ostream& err) {
-  for (const PhaseReport& phase : report.phases) {
-    if (!phase.entries.empty() && phase.entries.front().plan.fits()) {
-      continue;
-    }
-    if (!phase.entries.empty()) {
-      const PlanEntry& entry = phase.entries.front();  // named by --layout
-      err << fmt::format(
-          "slicewise: {}: {} does not fit: it needs {:.1f} GiB per chip and has {:.1f} GiB\n",
-          Name(phase.phase), entry.layout, entry.plan.violation->needed / Gibibytes(1).base(),
-          entry.plan.violation->available / Gibibytes(1).base());
-    } else if (phase.rejected.nearest) {
-      const Violation& violation = *phase.rejected.nearest->violation;
-      err << fmt::format(
-          "slicewise: {}: no layout fits; the nearest, {}, needs {:.1f} GiB per chip and has "
-          "{:.1f} "
-          "GiB\n",
-          Name(phase.phase), phase.nearest_layout, violation.needed / Gibibytes(1).base(),
-          violation.available / Gibibytes(1).base());
-    } else {
-      err << fmt::format("slicewise: {}: no legal layout{}\n", Name(phase.phase),
-                         report.setting.padded_heads > 0
-                             ? fmt::format(" holds exactly {} heads", report.setting.padded_heads)
-                             : "");
-    }
-  }
-}
 
 std::string RenderPlan(const PlanReport& report, OutputFormat format, std::size_t width) {
   switch (format) {
@@ -75,6 +43,20 @@ std::string RenderExplain(const ExplainReport& report, OutputFormat format, std:
   return "";
 }
 
+std::string RenderSweep(const SweepReport& report, OutputFormat format, std::size_t width) {
+  switch (format) {
+    case OutputFormat::kTable:
+      return SweepText(report, width);
+    case OutputFormat::kJson:
+      return SweepJson(report).dump(2) + "\n";
+    case OutputFormat::kCsv:
+      return SweepCsv(report);
+    case OutputFormat::kMarkdown:
+      return SweepMarkdown(report);
+  }
+  return "";
+}
+
 CLI::App* AddPlanLike(CLI::App& root, const char* name, const char* help, CommonOptions& options) {
   CLI::App* app = root.add_subcommand(name, help);
   AddModelOptions(*app, options.request);
@@ -84,27 +66,56 @@ CLI::App* AddPlanLike(CLI::App& root, const char* name, const char* help, Common
   return app;
 }
 
+ExitCode PlanOne(const Request& request, const CommonOptions& options, Streams streams) {
+  const OutputFormat format = ResolveFormat(options);
+  const PlanReport report = MakePlanReport(request);
+  const std::size_t width = ResultWidth(options.output, streams.terminal);
+  WriteResult(RenderPlan(report, format, width), options.output, streams.out);
+  if (!report.infeasible()) {
+    return ExitCode::kDone;
+  }
+  PrintLines(InfeasibleText(report) + OffersText(request), streams.err);
+  return ExitCode::kInfeasible;
+}
+
+ExitCode PlanSweep(const Request& request, const CommonOptions& options, Streams streams) {
+  const OutputFormat format = ResolveFormat(options);
+  const ProgressBar progress(streams);
+  const SweepReport report = MakeSweepReport(request, progress.callback());
+  progress.Clear();
+  const std::size_t width = ResultWidth(options.output, streams.terminal);
+  WriteResult(RenderSweep(report, format, width), options.output, streams.out);
+  if (!report.infeasible()) {
+    return ExitCode::kDone;
+  }
+  PrintLines(OffersText(request), streams.err);
+  return ExitCode::kInfeasible;
+}
+
 }  // namespace
 
 Command AddPlan(CLI::App& root) {
   auto options = std::make_shared<CommonOptions>();
-  CLI::App* app = AddPlanLike(root, "plan", "Rank the layouts of a model on a slice.", *options);
+  auto scenarios = std::make_shared<std::string>();
+  CLI::App* app =
+      AddPlanLike(root, "plan", "Rank the layouts of a model on a slice, or on many.", *options);
+  AddSweepOptions(*app, options->request);
+  app->add_option("--scenarios", *scenarios,
+                  "file of JSON lines, one request each, or - for standard input; writes one plan "
+                  "document per line, in order");
   app->footer(
-      "Example: slicewise plan --model palm-540b --slice 4x4x4 --decode-batch 64 --weights int8");
-  return {app, [options](Streams streams) {
-            const OutputFormat format = ResolveFormat(*options);
-            const Request request = ResolveRequest(options->request);
-            const PlanReport report =
-                MakePlanReport(request.setting, request.provenance, request.phases, request.layout,
-                               request.objective, request.top);
-            PrintNotes(request.provenance, streams.err);
-            const std::size_t width = ResultWidth(options->output, streams.terminal);
-            WriteResult(RenderPlan(report, format, width), options->output, streams.out);
-            if (report.infeasible()) {
-              PrintInfeasible(report, streams.err);
-              return ExitCode::kInfeasible;
+      "Examples:\n  slicewise plan --model palm-540b --slice 4x4x4 --decode-batch 64 --weights "
+      "int8\n"
+      "  slicewise plan --model palm-540b --max-chips 256 --batch 1..512 --weights bf16,int8 "
+      "--ttft 2s --tpot 40ms --objective cost");
+  return {app, [options, scenarios](Streams streams) {
+            if (!scenarios->empty()) {
+              return PlanScenarios(*scenarios, *options, streams);
             }
-            return ExitCode::kDone;
+            const Request request = ResolveRequest(options->request, Lists::kAllowed);
+            PrintNotes(request.provenance, streams.err);
+            return request.sweeps() ? PlanSweep(request, *options, streams)
+                                    : PlanOne(request, *options, streams);
           }};
 }
 
@@ -119,14 +130,12 @@ Command AddExplain(CLI::App& root) {
   return {app, [options](Streams streams) {
             const OutputFormat format = ResolveFormat(*options);
             const Request request = ResolveRequest(options->request);
-            const ExplainReport report =
-                MakeExplainReport(request.setting, request.provenance, request.phases,
-                                  request.layout, request.objective);
+            const ExplainReport report = MakeExplainReport(request);
             PrintNotes(request.provenance, streams.err);
             const std::size_t width = ResultWidth(options->output, streams.terminal);
             WriteResult(RenderExplain(report, format, width), options->output, streams.out);
             if (report.plan.infeasible()) {
-              PrintInfeasible(report.plan, streams.err);
+              PrintLines(InfeasibleText(report.plan), streams.err);
               return ExitCode::kInfeasible;
             }
             return ExitCode::kDone;

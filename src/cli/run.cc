@@ -74,9 +74,10 @@ int Run(const std::vector<std::string>& args, std::ostream& out, std::ostream& e
     root.require_subcommand(1);
     root.get_formatter()->column_width(28);
     const std::vector<cli::Command> commands = {
-        cli::AddPlan(root),   cli::AddExplain(root),  cli::AddCapacity(root),
-        cli::AddVerify(root), cli::AddValidate(root), cli::AddCalibrate(root),
-        cli::AddCheck(root),  cli::AddDiff(root),     cli::AddList(root)};
+        cli::AddPlan(root),      cli::AddPareto(root), cli::AddExplain(root),
+        cli::AddCapacity(root),  cli::AddVerify(root), cli::AddValidate(root),
+        cli::AddCalibrate(root), cli::AddExport(root), cli::AddCheck(root),
+        cli::AddDiff(root),      cli::AddList(root)};
     try {
       root.parse(std::vector<std::string>(args.rbegin(), args.rend()));
     } catch (const CLI::ParseError& error) {

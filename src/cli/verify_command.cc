@@ -69,8 +69,11 @@ struct Task {
   std::vector<Candidate> candidates;
 };
 
-Task FromPlanFile(const std::string& path) {
+Task FromPlanFile(const std::string& path, std::ostream& err) {
   const PlanFile file = LoadPlanFile(path);
+  for (const ChangedInput& input : file.changed) {
+    err << "slicewise: note: " << input.message << "\n";
+  }
   Task task = {file.setting, {}};
   for (const PlanFileEntry& entry : file.plans) {
     const auto same = [&](const Candidate& other) {
@@ -101,8 +104,8 @@ ExitCode RunVerify(const VerifyCommandOptions& options, Streams streams) {
         "verify: a plan file names its model and slice; --model and --slice do not go "
         "with it");
   }
-  const Task task =
-      options.plan_file.empty() ? FromOptions(options) : FromPlanFile(options.plan_file);
+  const Task task = options.plan_file.empty() ? FromOptions(options)
+                                              : FromPlanFile(options.plan_file, streams.err);
   if (task.candidates.empty()) {
     streams.err << "slicewise: no legal layout matches\n";
     return ExitCode::kInfeasible;

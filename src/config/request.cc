@@ -15,12 +15,26 @@ namespace slicewise {
 namespace {
 
 const std::vector<std::string> kTypes = {"bf16", "int8"};
+const std::vector<std::string> kObjectives = {"latency", "mfu", "cost", "throughput"};
 
 // One of `allowed` by position, the first where nothing is given.
 std::size_t ChoiceOf(const RequestOptions& o, const std::string& member,
                      const std::optional<std::string>& text,
                      const std::vector<std::string>& allowed) {
   return text ? ParseChoice(PlaceOf(o, member), *text, allowed) : 0;
+}
+
+// "a,b,c" as its parts.
+std::vector<std::string> Parts(const std::string& text) {
+  std::vector<std::string> parts = {""};
+  for (char c : text) {
+    if (c == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
 }
 
 DataType TypeOf(const RequestOptions& o, const std::string& member,
@@ -34,16 +48,119 @@ std::int64_t WholeOr(const RequestOptions& o, const std::string& member,
   return text ? ParseWhole(PlaceOf(o, member), *text, low) : fallback;
 }
 
-Workload ResolveWorkload(const RequestOptions& o) {
+std::vector<std::int64_t> BatchesOr(const RequestOptions& o, const std::string& member,
+                                    const std::optional<std::string>& text,
+                                    const std::vector<std::int64_t>& fallback) {
+  return text ? ParseBatches(PlaceOf(o, member), *text) : fallback;
+}
+
+std::vector<DataType> ResolveWeights(const RequestOptions& o) {
+  std::vector<DataType> types;
+  for (const std::string& part : Parts(o.weights.value_or("bf16"))) {
+    const DataType type = TypeOf(o, "weights", part);
+    if (std::find(types.begin(), types.end(), type) == types.end()) {
+      types.push_back(type);
+    }
+  }
+  return types;
+}
+
+Seconds TimeOr(const RequestOptions& o, const std::string& member,
+               const std::optional<std::string>& text) {
+  if (!text) {
+    return {};
+  }
+  try {
+    const Seconds time = ParseSeconds(*text);
+    if (time > Seconds()) {
+      return time;
+    }
+  } catch (const InputError&) {  // said below, with its place
+  }
+  throw InputError(
+      fmt::format("{}: found '{}', expected a time above zero with its unit, such as "
+                  "'300ms'",
+                  PlaceOf(o, member), *text));
+}
+
+// Runs `load`. On the command line its errors speak for themselves; those of a file get their
+// place.
+template <class Load>
+auto Placed(const RequestOptions& o, const std::string& member, const Load& load) {
+  try {
+    return load();
+  } catch (const InputError& error) {
+    if (o.source.empty()) {
+      throw;
+    }
+    throw InputError(fmt::format("{}: {}", PlaceOf(o, member), error.what()));
+  }
+}
+
+// The slices that are named; with a limit on chips and none named, every legal one below it.
+std::vector<Slice> ResolveSlices(const RequestOptions& o, const Chip& chip) {
+  const bool limited = o.max_chips.has_value();
+  const auto most = static_cast<int>(
+      limited ? ParseWhole(PlaceOf(o, "max_chips"), *o.max_chips, 1, 1 << 20) : chip.max_chips);
+  std::vector<Slice> slices;
+  if (o.slice == "all" || (limited && !o.slice)) {
+    slices = LegalSlices(chip, std::min(most, chip.max_chips));
+  } else {
+    if (!o.slice) {
+      throw InputError(
+          o.source.empty()
+              ? "--slice is required, for example --slice 4x4x4; --max-chips N searches "
+                "over all slices of at most N chips"
+              : fmt::format("{}: missing, expected text such as '4x4x4'", PlaceOf(o, "slice")));
+    }
+    for (const std::string& part : Parts(*o.slice)) {
+      slices.push_back(Placed(o, "slice", [&] { return ParseSlice(part, chip); }));
+    }
+  }
+  std::erase_if(slices, [&](const Slice& slice) { return slice.chips() > most; });
+  if (slices.empty()) {
+    throw InputError(fmt::format("{}: found {}, expected room for at least one of the slices",
+                                 PlaceOf(o, "max_chips"), most));
+  }
+  return slices;
+}
+
+SweepSpace ResolveSpace(const RequestOptions& o, const Chip& chip) {
+  SweepSpace space;
+  space.slices = ResolveSlices(o, chip);
+  const std::vector<std::int64_t> both = BatchesOr(o, "batch", o.batch, {1});
+  space.prefill_batches = BatchesOr(o, "prefill_batch", o.prefill_batch, both);
+  space.decode_batches = BatchesOr(o, "decode_batch", o.decode_batch, both);
+  space.weights = ResolveWeights(o);
+  return space;
+}
+
+// Lists where the command wants one of each.
+void RefuseLists(const RequestOptions& o, const SweepSpace& space) {
+  const auto refuse = [&](const char* member, bool list, const char* what) {
+    if (list) {
+      throw InputError(
+          fmt::format("{}: found several, expected one {}: only plan and pareto search over lists",
+                      PlaceOf(o, member), what));
+    }
+  };
+  refuse(o.slice ? "slice" : "max_chips", space.slices.size() > 1, "slice");
+  refuse(o.prefill_batch ? "prefill_batch" : "batch", space.prefill_batches.size() > 1,
+         "batch size");
+  refuse(o.decode_batch ? "decode_batch" : "batch", space.decode_batches.size() > 1, "batch size");
+  refuse("weights", space.weights.size() > 1, "weight format");
+}
+
+Workload ResolveWorkload(const RequestOptions& o, const SweepSpace& space) {
   Workload work;
-  const std::int64_t batch = WholeOr(o, "batch", o.batch, 1, 1);
-  work.prefill_batch = WholeOr(o, "prefill_batch", o.prefill_batch, batch, 1);
-  work.decode_batch = WholeOr(o, "decode_batch", o.decode_batch, batch, 1);
+  work.prefill_batch = space.prefill_batches.front();
+  work.decode_batch = space.decode_batches.front();
   work.context = WholeOr(o, "context", o.context, 0, 0);
   work.input_length = WholeOr(o, "input_len", o.input_len, o.context ? 0 : 2048, 0);
   work.output_length = WholeOr(o, "output_len", o.output_len, 64, 0);
   work.fixed_context = o.fixed_context;
-  work.weights = TypeOf(o, "weights", o.weights);
+  work.prefill_chunk = WholeOr(o, "prefill_chunk", o.prefill_chunk, 0, 1);
+  work.weights = space.weights.front();
   work.activations = TypeOf(o, "activations", o.activations);
   work.kv_cache = TypeOf(o, "kv_cache", o.kv_cache);
   if (ChoiceOf(o, "logits", o.logits, {"last", "all"}) == 1) {
@@ -94,20 +211,6 @@ const std::string& Required(const RequestOptions& o, const std::string& member,
                        : fmt::format("{}: missing, expected text such as '{}'", place, example));
 }
 
-// Runs `load`. On the command line its errors speak for themselves; those of a file get their
-// place.
-template <class Load>
-auto Placed(const RequestOptions& o, const std::string& member, const Load& load) {
-  try {
-    return load();
-  } catch (const InputError& error) {
-    if (o.source.empty()) {
-      throw;
-    }
-    throw InputError(fmt::format("{}: {}", PlaceOf(o, member), error.what()));
-  }
-}
-
 }  // namespace
 
 std::string PlaceOf(const RequestOptions& options, const std::string& member) {
@@ -145,7 +248,26 @@ std::size_t ParseChoice(const std::string& place, const std::string& text,
                                fmt::join(allowed, ", "), DidYouMean(text, allowed)));
 }
 
-Request ResolveRequest(const RequestOptions& o) {
+std::vector<std::int64_t> ParseBatches(const std::string& place, const std::string& text) {
+  std::vector<std::int64_t> batches;
+  for (const std::string& part : Parts(text)) {
+    const std::size_t dots = part.find("..");
+    if (dots == std::string::npos) {
+      batches.push_back(ParseWhole(place, part, 1));
+      continue;
+    }
+    const std::int64_t first = ParseWhole(place, part.substr(0, dots), 1);
+    const std::int64_t last = ParseWhole(place, part.substr(dots + 2), first);
+    for (std::int64_t batch = first; batch <= last; batch *= 2) {
+      batches.push_back(batch);
+    }
+  }
+  std::sort(batches.begin(), batches.end());
+  batches.erase(std::unique(batches.begin(), batches.end()), batches.end());
+  return batches;
+}
+
+Request ResolveRequest(const RequestOptions& o, Lists lists) {
   Request request;
   Setting& setting = request.setting;
   const std::string chip = o.chip.value_or("tpu-v4");
@@ -154,10 +276,13 @@ Request ResolveRequest(const RequestOptions& o) {
   const std::string& name = Required(o, "model", o.model, "palm-540b");
   const LoadedModel model = Placed(o, "model", [&] { return LoadModel(name); });
   setting.model = model.model;
-  const std::string& slice = Required(o, "slice", o.slice, "4x4x4");
-  setting.slice = Placed(o, "slice", [&] { return ParseSlice(slice, setting.chip); });
+  request.space = ResolveSpace(o, setting.chip);
+  if (lists == Lists::kRefused) {
+    RefuseLists(o, request.space);
+  }
+  setting.slice = request.space.slices.front();
   setting.calibration = Placed(o, "calibration", [&] { return LoadCalibration(calibration); });
-  setting.workload = ResolveWorkload(o);
+  setting.workload = ResolveWorkload(o, request.space);
   setting.padded_heads = WholeOr(o, "pad_heads", o.pad_heads, 0, 1);
   if (ChoiceOf(o, "network", o.network, {"torus", "paper"}) == 1) {
     setting.network = NetworkKind::kPaper;
@@ -166,8 +291,15 @@ Request ResolveRequest(const RequestOptions& o) {
   request.phases = ResolvePhases(o, setting.workload, request.provenance.notes);
   request.layout = o.layout.value_or("*/*/*");
   Placed(o, "layout", [&] { return LayoutFilter(request.layout, Mesh(setting.slice)); });
-  request.objective =
-      static_cast<Objective>(ChoiceOf(o, "objective", o.objective, {"latency", "mfu", "cost"}));
+  request.objective = static_cast<Objective>(ChoiceOf(o, "objective", o.objective, kObjectives));
+  request.targets = {TimeOr(o, "ttft", o.ttft), TimeOr(o, "tpot", o.tpot),
+                     WholeOr(o, "min_context", o.min_context, 0, 1)};
+  request.layouts = ChoiceOf(o, "layouts", o.layouts, {"paper", "all"}) == 1 ? LayoutSpace::kAll
+                                                                             : LayoutSpace::kPaper;
+  request.same_layout = o.same_layout;
+  request.space.layout = request.layout;
+  request.space.layouts = request.layouts;
+  request.threads = static_cast<int>(WholeOr(o, "threads", o.threads, 1, 1));
   request.top = static_cast<std::size_t>(WholeOr(o, "top", o.top, 5, 1));
   return request;
 }

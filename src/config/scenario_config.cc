@@ -14,7 +14,7 @@ struct Field {
   std::string_view long_key = {};  // as plan documents spell it
 };
 
-constexpr std::array<Field, 13> kTexts = {{{"model", &RequestOptions::model},
+constexpr std::array<Field, 16> kTexts = {{{"model", &RequestOptions::model},
                                            {"chip", &RequestOptions::chip},
                                            {"slice", &RequestOptions::slice},
                                            {"phase", &RequestOptions::phase},
@@ -26,16 +26,22 @@ constexpr std::array<Field, 13> kTexts = {{{"model", &RequestOptions::model},
                                            {"calibration", &RequestOptions::calibration},
                                            {"network", &RequestOptions::network},
                                            {"scope", &RequestOptions::scope},
-                                           {"objective", &RequestOptions::objective}}};
+                                           {"objective", &RequestOptions::objective},
+                                           {"ttft", &RequestOptions::ttft},
+                                           {"tpot", &RequestOptions::tpot},
+                                           {"layouts", &RequestOptions::layouts}}};
 
-constexpr std::array<Field, 7> kNumbers = {
+constexpr std::array<Field, 10> kNumbers = {
     {{"batch", &RequestOptions::batch},
      {"prefill_batch", &RequestOptions::prefill_batch},
      {"decode_batch", &RequestOptions::decode_batch},
      {"input_len", &RequestOptions::input_len, "input_length"},
      {"output_len", &RequestOptions::output_len, "output_length"},
      {"context", &RequestOptions::context},
-     {"pad_heads", &RequestOptions::pad_heads, "padded_heads"}}};
+     {"pad_heads", &RequestOptions::pad_heads, "padded_heads"},
+     {"max_chips", &RequestOptions::max_chips},
+     {"min_context", &RequestOptions::min_context},
+     {"prefill_chunk", &RequestOptions::prefill_chunk}}};
 
 // The key under which the field stands; both of its keys at once are a mistake.
 std::string KeyOf(const JsonReader& scenario, const Field& field) {
@@ -89,6 +95,7 @@ RequestOptions ReadScenario(JsonReader& scenario) {
     options.keys["phase"] = "phases";
   }
   options.fixed_context = scenario.OptionalFlag("fixed_context").value_or(false);
+  options.same_layout = scenario.OptionalFlag("same_layout").value_or(false);
   for (std::string_view derived : {"accelerator_type", "chips", "tensor_cores"}) {
     scenario.Skip(derived);
   }

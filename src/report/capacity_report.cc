@@ -20,9 +20,9 @@ std::string BudgetText(const KvBudget& budget) {
 
 PlanReport Heading(const CapacityReport& report) {
   PlanReport heading;
-  heading.setting = report.setting;
-  heading.provenance = report.provenance;
-  heading.layout_filter = report.layout_filter;
+  heading.request.setting = report.setting;
+  heading.request.provenance = report.provenance;
+  heading.request.layout = report.layout_filter;
   heading.phases = {PhaseReport{.phase = Phase::kDecode}};
   return heading;
 }

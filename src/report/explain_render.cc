@@ -136,7 +136,7 @@ std::string Title(const Explanation& explanation) {
 
 std::string Tail(const ExplainReport& report, const Explanation& explanation) {
   return SectionTotals(explanation) +
-         MemoryText(explanation.entry.plan.memory, report.plan.setting.chip) +
+         MemoryText(explanation.entry.plan.memory, report.plan.request.setting.chip) +
          SensitivityText(explanation);
 }
 
@@ -189,7 +189,7 @@ std::string ExplainText(const ExplainReport& report, std::size_t width) {
 
 std::string ExplainMarkdown(const ExplainReport& report) {
   std::string text =
-      fmt::format("# {}\n\n", report.plan.setting.model.name) + HeadingText(report.plan);
+      fmt::format("# {}\n\n", report.plan.request.setting.model.name) + HeadingText(report.plan);
   for (const Explanation& explanation : report.explanations) {
     text += "\n## " + Title(explanation) + "\n\n";
     text += TableMarkdown(OpTable(explanation, {})) + "\n" + Tail(report, explanation);
@@ -223,7 +223,7 @@ std::string ExplainCsv(const ExplainReport& report) {
 Json ExplainJson(const ExplainReport& report) {
   Json phases = Json::object();
   for (const Explanation& explanation : report.explanations) {
-    Json plan = PlanEntryJson(explanation.entry, report.plan.setting.chip);
+    Json plan = PlanEntryJson(explanation.entry, report.plan.request.setting.chip);
     plan["ops"] = Json::array();
     for (const ExplainedOp& op : explanation.ops) {
       plan["ops"].push_back(OpJson(op));

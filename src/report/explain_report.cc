@@ -168,11 +168,12 @@ std::string Notation(const Tensor& tensor, const Mesh& mesh) {
   return text;
 }
 
-ExplainReport MakeExplainReport(const Setting& setting, const Provenance& provenance,
-                                const std::vector<Phase>& phases, const std::string& layout_filter,
-                                Objective objective) {
+ExplainReport MakeExplainReport(const Request& request) {
+  const Setting& setting = request.setting;
   ExplainReport report;
-  report.plan = MakePlanReport(setting, provenance, phases, layout_filter, objective, 1);
+  Request one = request;
+  one.top = 1;
+  report.plan = MakePlanReport(one);
   Evaluator evaluator(setting);
   for (const PhaseReport& phase : report.plan.phases) {
     if (phase.entries.empty()) {

@@ -1,6 +1,7 @@
 #include <nlohmann/json.hpp>
 
 #include "slicewise/report/plan_report.h"
+#include "slicewise/search/fingerprint.h"
 
 namespace slicewise {
 namespace {
@@ -8,7 +9,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json WorkloadJson(const PlanReport& report) {
-  const Setting& s = report.setting;
+  const Setting& s = report.request.setting;
   const Workload& w = s.workload;
   Json phases = Json::array();
   for (const PhaseReport& phase : report.phases) {
@@ -20,6 +21,7 @@ Json WorkloadJson(const PlanReport& report) {
           {"input_length", w.input_length},
           {"output_length", w.output_length},
           {"context", w.context},
+          {"prefill_chunk", w.prefill_chunk > 0 ? Json(w.prefill_chunk) : Json()},
           {"fixed_context", w.fixed_context},
           {"weights", Name(w.weights)},
           {"activations", Name(w.activations)},
@@ -76,6 +78,25 @@ Json RejectedJson(const PhaseReport& phase) {
   return {{"count", phase.rejected.count}, {"by_reason", reasons}, {"nearest", nearest}};
 }
 
+Json TargetsJson(const Targets& targets) {
+  const auto time = [](Seconds limit) { return limit > Seconds() ? Json(limit.base()) : Json(); };
+  return {{"ttft_seconds", time(targets.ttft)},
+          {"tpot_seconds", time(targets.tpot)},
+          {"min_context", targets.min_context > 0 ? Json(targets.min_context) : Json()}};
+}
+
+Json BeyondJson(const PhaseReport& phase) {
+  if (!phase.beyond_paper) {
+    return {};
+  }
+  const PlanEntry& entry = *phase.beyond_paper;
+  return {{"layout", entry.layout},
+          {"description", entry.description},
+          {"latency_seconds", entry.plan.latency.base()},
+          {"mfu", entry.plan.mfu},
+          {"chip_seconds_per_token", entry.plan.chip_seconds_per_token.base()}};
+}
+
 Json DeploymentJson(const Deployment& deployment, const Mesh& mesh) {
   return {{"prefill_layout", ToString(deployment.prefill.layout, mesh)},
           {"decode_layout", ToString(deployment.decode.layout, mesh)},
@@ -85,30 +106,52 @@ Json DeploymentJson(const Deployment& deployment, const Mesh& mesh) {
           {"decode_latency_seconds", deployment.decode.latency.base()},
           {"latency_seconds", deployment.latency.base()},
           {"mfu", deployment.mfu},
-          {"kv_reshard_seconds", deployment.kv_reshard.base()}};
+          {"kv_reshard_seconds", deployment.kv_reshard.base()},
+          {"prefill_batch", deployment.prefill_batch},
+          {"decode_batch", deployment.decode_batch},
+          {"memory_bytes", deployment.memory.base()},
+          {"serving", FiguresJson(deployment.figures)}};
 }
 
 }  // namespace
 
+Json FiguresJson(const ServingFigures& figures) {
+  return {{"ttft_seconds", figures.ttft.base()},
+          {"tpot_seconds", figures.tpot.base()},
+          {"requests_per_second", figures.requests_per_second},
+          {"tokens_per_chip_second", figures.tokens_per_chip_second},
+          {"dollars_per_million_tokens", figures.price_per_million_tokens.base()}};
+}
+
 Json RequestJson(const PlanReport& report) {
-  const Setting& s = report.setting;
+  const Setting& s = report.request.setting;
   Json request = {
       {"model", s.model.name},      {"chip", s.chip.name},
       {"slice", ToString(s.slice)}, {"accelerator_type", AcceleratorType(s.slice, s.chip)},
       {"chips", s.slice.chips()},   {"tensor_cores", s.slice.chips() * s.chip.cores_per_chip}};
   request.update(WorkloadJson(report));
   request["padded_heads"] = s.padded_heads == 0 ? Json() : Json(s.padded_heads);
-  request["layout"] = report.layout_filter;
-  request["objective"] = Name(report.objective);
+  request["layout"] = report.request.layout;
+  request["layouts"] = Name(report.request.layouts);
+  request["same_layout"] = report.request.same_layout;
+  request.update(TargetsJson(report.request.targets));
+  request["objective"] = Name(report.request.objective);
   request["calibration"] = s.calibration.name;
   request["network"] = Name(s.network);
   return request;
 }
 
 Json ProvenanceJson(const PlanReport& report) {
-  const Provenance& p = report.provenance;
-  return {{"tool", "slicewise"},   {"version", p.tool_version},           {"model", p.model_source},
-          {"chip", p.chip_source}, {"calibration", p.calibration_source}, {"notes", p.notes}};
+  const Provenance& p = report.request.provenance;
+  const Fingerprints sha256 = FingerprintsOf(report.request.setting);
+  return {{"tool", "slicewise"},
+          {"version", p.tool_version},
+          {"model", p.model_source},
+          {"chip", p.chip_source},
+          {"calibration", p.calibration_source},
+          {"sha256",
+           {{"model", sha256.model}, {"chip", sha256.chip}, {"calibration", sha256.calibration}}},
+          {"notes", p.notes}};
 }
 
 Json PlanEntryJson(const PlanEntry& entry, const Chip& chip) {
@@ -139,24 +182,26 @@ Json PlanEntryJson(const PlanEntry& entry, const Chip& chip) {
 }
 
 Json PlanJson(const PlanReport& report) {
-  const Mesh mesh(report.setting.slice);
+  const Mesh mesh(report.request.setting.slice);
   Json phases = Json::object();
   for (const PhaseReport& phase : report.phases) {
     Json plans = Json::array();
     for (const PlanEntry& entry : phase.entries) {
-      plans.push_back(PlanEntryJson(entry, report.setting.chip));
+      plans.push_back(PlanEntryJson(entry, report.request.setting.chip));
     }
     phases[std::string(Name(phase.phase))] = {{"layouts", phase.layouts},
                                               {"classes", phase.classes},
                                               {"why", phase.why},
                                               {"plans", plans},
+                                              {"beyond_paper", BeyondJson(phase)},
                                               {"rejected", RejectedJson(phase)}};
   }
   return {{"schema", "slicewise-plan/1"},
           {"request", RequestJson(report)},
           {"provenance", ProvenanceJson(report)},
           {"phases", phases},
-          {"deployment", report.deployment ? DeploymentJson(*report.deployment, mesh) : Json()}};
+          {"deployment", report.deployment ? DeploymentJson(*report.deployment, mesh) : Json()},
+          {"execution", report.execution ? ExecutionJson(*report.execution) : Json()}};
 }
 
 }  // namespace slicewise

@@ -13,6 +13,7 @@ PlanEntry MakeEntry(Evaluator& evaluator, const Plan& plan, int rank) {
   PlanEntry entry;
   entry.rank = rank;
   entry.plan = *again;
+  entry.plan.violation = plan.violation;
   entry.layout = ToString(plan.layout, evaluator.mesh());
   entry.description = Describe(plan.layout, evaluator.mesh());
   entry.breakdown = Breakdown(evaluator);
@@ -22,14 +23,31 @@ PlanEntry MakeEntry(Evaluator& evaluator, const Plan& plan, int rank) {
   return entry;
 }
 
+// The best layout beyond the paper's, if it beats the best of them.
+std::optional<PlanEntry> BeyondPaper(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
+                                     const Request& request, const std::vector<Plan>& plans) {
+  if (request.layouts != LayoutSpace::kPaper || filter.beyond_paper() || filter.exact()) {
+    return std::nullopt;
+  }
+  const PhasePlans all =
+      SearchPhase(evaluator, filter, phase, request.objective, request.targets, LayoutSpace::kAll);
+  const bool better = !all.plans.empty() && all.plans.front().layout.beyond_paper() &&
+                      (plans.empty() || Better(all.plans.front(), plans.front(), request.objective,
+                                               evaluator.mesh()));
+  return better ? std::optional(MakeEntry(evaluator, all.plans.front(), 1)) : std::nullopt;
+}
+
 PhaseReport MakePhaseReport(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
-                            Objective objective, std::size_t top) {
-  PhasePlans found = SearchPhase(evaluator, filter, phase, objective);
+                            const Request& request) {
+  const std::size_t top = request.top;
+  PhasePlans found =
+      SearchPhase(evaluator, filter, phase, request.objective, request.targets, request.layouts);
   PhaseReport report;
   report.phase = phase;
   report.layouts = found.layouts;
   report.classes = found.plans.size() + found.rejected.count;
   report.rejected = found.rejected;
+  report.beyond_paper = BeyondPaper(evaluator, filter, phase, request, found.plans);
   if (filter.exact() && found.plans.empty() && found.rejected.nearest) {
     found.plans.push_back(*found.rejected.nearest);
   }
@@ -47,6 +65,26 @@ PhaseReport MakePhaseReport(Evaluator& evaluator, const LayoutFilter& filter, Ph
   return report;
 }
 
+// The layouts that a runtime is to execute; nullopt where no plan fits.
+std::optional<ExecutionLayouts> LayoutsToExecute(const PlanReport& report) {
+  if (report.infeasible()) {
+    return std::nullopt;
+  }
+  if (report.phases.size() == 1) {
+    const Plan& plan = report.phases.front().entries.front().plan;
+    ExecutionLayouts layouts;
+    (plan.phase == Phase::kPrefill ? layouts.prefill : layouts.decode) = plan.layout;
+    layouts.stored_heads = plan.stored_heads;
+    return layouts;
+  }
+  if (!report.deployment) {
+    return std::nullopt;
+  }
+  return ExecutionLayouts{.prefill = report.deployment->prefill.layout,
+                          .decode = report.deployment->decode.layout,
+                          .stored_heads = report.deployment->stored_heads};
+}
+
 }  // namespace
 
 bool PlanReport::infeasible() const {
@@ -55,21 +93,24 @@ bool PlanReport::infeasible() const {
   });
 }
 
-PlanReport MakePlanReport(const Setting& setting, const Provenance& provenance,
-                          const std::vector<Phase>& phases, const std::string& layout_filter,
-                          Objective objective, std::size_t top) {
+PlanReport MakePlanReport(const Request& request) {
   PlanReport report;
-  report.setting = setting;
-  report.provenance = provenance;
-  report.layout_filter = layout_filter;
-  report.objective = objective;
-  Evaluator evaluator(setting);
-  const LayoutFilter filter(layout_filter, evaluator.mesh());
-  for (Phase phase : phases) {
-    report.phases.push_back(MakePhaseReport(evaluator, filter, phase, objective, top));
+  report.request = request;
+  Evaluator evaluator(request.setting);
+  const LayoutFilter filter(request.layout, evaluator.mesh());
+  for (Phase phase : request.phases) {
+    report.phases.push_back(MakePhaseReport(evaluator, filter, phase, request));
   }
-  if (phases.size() == 2 && !report.infeasible()) {
-    report.deployment = SearchDeployment(evaluator, filter);
+  if (request.phases.size() == 2 && !report.infeasible()) {
+    DeploymentOptions options = OptionsOf(request);
+    report.deployment = SearchDeployment(evaluator, filter, options);
+    if (request.same_layout) {
+      options.same_layout = false;
+      report.with_two_layouts = SearchDeployment(evaluator, filter, options);
+    }
+  }
+  if (const std::optional<ExecutionLayouts> layouts = LayoutsToExecute(report)) {
+    report.execution = MakeExecution(request.setting, *layouts);
   }
   return report;
 }

@@ -53,7 +53,41 @@ struct Choice {
   Plan plan;
   std::int64_t batch = 1;
   Seconds term;  // what the phase adds to the score of a pair
+
+  [[nodiscard]] Seconds per_request() const { return plan.latency / static_cast<double>(batch); }
+  // No worse in anything that a pair's latency, rate and memory depend on, and better in something.
+  [[nodiscard]] bool Beats(const Choice& other) const {
+    const auto worse = [&](auto a, auto b) { return a > b; };
+    const MemoryUse& m = plan.memory;
+    const MemoryUse& o = other.plan.memory;
+    const Bytes passing = m.total() - m.weights - m.kv_cache;
+    const Bytes other_passing = o.total() - o.weights - o.kv_cache;
+    if (worse(plan.latency, other.plan.latency) || worse(per_request(), other.per_request()) ||
+        worse(m.weights, o.weights) || worse(m.kv_cache, o.kv_cache) ||
+        worse(passing, other_passing)) {
+      return false;
+    }
+    return plan.latency < other.plan.latency || per_request() < other.per_request();
+  }
 };
+
+struct Pair {
+  Choice prefill, decode;
+};
+
+// Keeps the items that none beats in both of two figures, in order of the first.
+template <class Item, class Figures>
+void KeepFront(std::vector<Item>& items, const Figures& figures) {
+  std::stable_sort(items.begin(), items.end(),
+                   [&](const Item& a, const Item& b) { return figures(a) < figures(b); });
+  std::vector<Item> front;
+  for (Item& item : items) {
+    if (front.empty() || std::get<1>(figures(item)) < std::get<1>(figures(front.back()))) {
+      front.push_back(std::move(item));
+    }
+  }
+  items = std::move(front);
+}
 
 struct Choices {
   std::vector<Choice> prefill, decode;
@@ -91,14 +125,8 @@ class Search {
     }
   }
 
-  std::optional<Deployment> Run() {
-    for (const Layout& layout : layouts_) {
-      for (std::int64_t heads : counts()) {
-        Price(layout, heads, Phase::kPrefill);
-        Price(layout, heads, Phase::kDecode);
-      }
-    }
-    evaluator_.SetWorkload(workload_);
+  std::optional<Deployment> Best() {
+    PriceAll();
     for (auto& [key, choices] : choices_) {
       Join(choices);
     }
@@ -108,7 +136,73 @@ class Search {
     return best_;
   }
 
+  std::vector<Deployment> Front() {
+    PriceAll();
+    std::vector<Pair> pairs;
+    for (auto& [key, choices] : choices_) {
+      const std::vector<Choice> decodes = Undominated(choices.decode);
+      for (const Choice& prefill : Undominated(choices.prefill)) {
+        for (const Choice& decode : decodes) {
+          if (Allowed(prefill, decode)) {
+            pairs.push_back({prefill, decode});
+          }
+        }
+      }
+    }
+    KeepFront(pairs, [](const Pair& pair) {
+      return std::tuple(pair.prefill.plan.latency + pair.decode.plan.latency,
+                        pair.prefill.per_request() + pair.decode.per_request());
+    });
+    std::vector<Deployment> front;
+    for (const Pair& pair : pairs) {
+      front.push_back(Joined(pair.prefill, pair.decode));
+      Finish(front.back());
+    }
+    KeepFront(front, [](const Deployment& deployment) {
+      return std::tuple(deployment.latency, -deployment.figures.tokens_per_chip_second);
+    });
+    return front;
+  }
+
  private:
+  void PriceAll() {
+    for (const Layout& layout : layouts_) {
+      for (std::int64_t heads : counts()) {
+        Price(layout, heads, Phase::kPrefill);
+        Price(layout, heads, Phase::kDecode);
+      }
+    }
+    evaluator_.SetWorkload(workload_);
+  }
+
+  // A pair with a choice that another beats is beaten by the pair with that other.
+  [[nodiscard]] static std::vector<Choice> Undominated(const std::vector<Choice>& choices) {
+    std::vector<Choice> kept;
+    for (const Choice& a : choices) {
+      if (std::none_of(choices.begin(), choices.end(),
+                       [&](const Choice& b) { return b.Beats(a); })) {
+        kept.push_back(a);
+      }
+    }
+    return kept;
+  }
+
+  [[nodiscard]] bool Allowed(const Choice& prefill, const Choice& decode) const {
+    return (!options_.same_layout || prefill.plan.layout == decode.plan.layout) &&
+           JointMemory(prefill.plan, decode.plan) <= evaluator_.setting().chip.hbm_usable;
+  }
+
+  Deployment Joined(const Choice& prefill, const Choice& decode) {
+    return {.prefill = prefill.plan,
+            .decode = decode.plan,
+            .prefill_batch = prefill.batch,
+            .decode_batch = decode.batch,
+            .stored_heads = prefill.plan.stored_heads,
+            .latency = prefill.plan.latency + decode.plan.latency,
+            .kv_reshard = Reshard(prefill, decode),
+            .memory = JointMemory(prefill.plan, decode.plan)};
+  }
+
   [[nodiscard]] const std::set<std::int64_t>& counts() {
     if (counts_.empty()) {
       counts_ = SharedHeadCounts(evaluator_, layouts_);
@@ -157,9 +251,7 @@ class Search {
         if (best_ && sum >= score_) {
           break;
         }
-        const bool allowed = !options_.same_layout || prefill.plan.layout == decode.plan.layout;
-        if (allowed &&
-            JointMemory(prefill.plan, decode.plan) <= evaluator_.setting().chip.hbm_usable) {
+        if (Allowed(prefill, decode)) {
           Offer(prefill, decode, sum);
         }
       }
@@ -167,21 +259,13 @@ class Search {
   }
 
   void Offer(const Choice& prefill, const Choice& decode, Seconds sum) {
-    const Seconds reshard = Reshard(prefill, decode);
-    const double batch = static_cast<double>(prefill.batch);
-    const Seconds score = by_latency() ? sum : sum + reshard / batch;
-    if (best_ && score >= score_) {
-      return;
+    const Deployment found = Joined(prefill, decode);
+    const auto batch = static_cast<double>(prefill.batch);
+    const Seconds score = by_latency() ? sum : sum + found.kv_reshard / batch;
+    if (!best_ || score < score_) {
+      score_ = score;
+      best_ = found;
     }
-    score_ = score;
-    best_ = Deployment{.prefill = prefill.plan,
-                       .decode = decode.plan,
-                       .prefill_batch = prefill.batch,
-                       .decode_batch = decode.batch,
-                       .stored_heads = prefill.plan.stored_heads,
-                       .latency = prefill.plan.latency + decode.plan.latency,
-                       .kv_reshard = reshard,
-                       .memory = JointMemory(prefill.plan, decode.plan)};
   }
 
   Seconds Reshard(const Choice& prefill, const Choice& decode) {
@@ -221,7 +305,12 @@ class Search {
 
 std::optional<Deployment> SearchDeployment(Evaluator& evaluator, const LayoutFilter& filter,
                                            const DeploymentOptions& options) {
-  return Search(evaluator, filter, options).Run();
+  return Search(evaluator, filter, options).Best();
+}
+
+std::vector<Deployment> DeploymentFront(Evaluator& evaluator, const LayoutFilter& filter,
+                                        const DeploymentOptions& options) {
+  return Search(evaluator, filter, options).Front();
 }
 
 Bytes JointMemory(const Plan& prefill, const Plan& decode) {

@@ -2,32 +2,25 @@
 
 #include <fmt/format.h>
 
-#include <cstdint>
 #include <type_traits>
 #include <vector>
+
+#include "slicewise/units/sha256.h"
 
 namespace slicewise {
 namespace {
 
-// FNV-1a over the text of every field, each ended by a separator.
-class Hash {
+// The canonical text of what was added: a line for every value.
+class Lines {
  public:
   template <class... Fields>
-  Hash& Add(const Fields&... fields) {
+  Lines& Add(const Fields&... fields) {
     (AddOne(fields), ...);
     return *this;
   }
-  [[nodiscard]] std::string text() const { return fmt::format("{:016x}", state_); }
+  [[nodiscard]] std::string Digest() const { return Sha256(text_); }
 
  private:
-  void AddText(std::string_view text) {
-    for (char c : text) {
-      AddByte(static_cast<unsigned char>(c));
-    }
-    AddByte(0);
-  }
-  void AddByte(unsigned char byte) { state_ = (state_ ^ byte) * 1099511628211U; }
-
   template <class Dimension>
   void AddOne(Quantity<Dimension> quantity) {
     AddOne(quantity.base());
@@ -37,83 +30,93 @@ class Hash {
     for (const Item& item : items) {
       AddOne(item);
     }
-    AddText("]");
+    AddOne("]");
   }
-  void AddOne(std::string_view text) { AddText(text); }
+  void AddOne(std::string_view text) {
+    text_ += text;
+    text_ += '\n';
+  }
   template <class Field>
-  requires(std::is_enum_v<Field>) void AddOne(Field field) {
-    AddText(fmt::format("{}", static_cast<int>(field)));
-  }
+  requires(std::is_enum_v<Field>) void AddOne(Field field) { AddOne(static_cast<int>(field)); }
   template <class Field>
   requires(std::is_arithmetic_v<Field>) void AddOne(Field field) {
-    AddText(fmt::format("{}", field));
+    AddOne(std::string_view(fmt::format("{}", field)));
   }
 
-  std::uint64_t state_ = 14695981039346656037U;
+  std::string text_;
 };
 
 // The bindings below name every field: a field that is added does not compile until it is hashed.
 
-std::string HashOf(const Model& model) {
+std::string DigestOf(const Model& model) {
   const auto& [name, layers, embed_dim, ffn_dim, gated, query_heads, kv_heads, head_dim, vocabulary,
                tied_embedding, block, norm, norm_bias, norms_per_layer, final_norm, query_key_norm,
                biases, positions, max_positions, nominal_parameters] = model;
   static_cast<void>(name);
   const auto& [attention_qkv, attention_output, ffn] = biases;
-  return Hash()
+  return Lines()
       .Add(layers, embed_dim, ffn_dim, gated, query_heads, kv_heads, head_dim, vocabulary)
       .Add(tied_embedding, block, norm, norm_bias, norms_per_layer, final_norm, query_key_norm)
       .Add(attention_qkv, attention_output, ffn, positions, max_positions, nominal_parameters)
-      .text();
+      .Digest();
 }
 
-std::string HashOf(const Chip& chip) {
+std::string DigestOf(const Chip& chip) {
   const auto& [name, accelerator_prefix, cores_per_chip, peak_bf16, peak_int8, hbm_nominal,
                hbm_usable, hbm_bandwidth, on_chip_memory, link_bandwidth, paper_bandwidth,
                torus_rank, wrap_rule, wrap_multiple, max_chips, small_shapes, chips_per_host,
                host_bandwidth, price_per_chip_hour] = chip;
   static_cast<void>(name);
-  return Hash()
+  return Lines()
       .Add(accelerator_prefix, cores_per_chip, peak_bf16, peak_int8, hbm_nominal, hbm_usable)
       .Add(hbm_bandwidth, on_chip_memory, link_bandwidth, paper_bandwidth, torus_rank, wrap_rule)
       .Add(wrap_multiple, max_chips, small_shapes, chips_per_host, host_bandwidth)
       .Add(price_per_chip_hour)
-      .text();
+      .Digest();
 }
 
-std::string HashOf(const Calibration& calibration) {
-  Hash hash;
+std::string DigestOf(const Calibration& calibration) {
+  Lines lines;
   for (const CalibrationParameter& parameter : CalibrationParameters()) {
-    hash.Add(parameter.name, calibration.*parameter.member);
+    lines.Add(parameter.name, calibration.*parameter.member);
   }
   for (const Calibration::Interval* interval : {&calibration.inside, &calibration.outside}) {
     const auto& [coverage, factor_low, factor_high] = *interval;
-    hash.Add(coverage, factor_low, factor_high);
+    lines.Add(coverage, factor_low, factor_high);
   }
   const auto& [min_chips, max_chips, min_rows, max_rows, min_context, max_context, weight_types] =
       calibration.range;
-  return hash.Add(calibration.ideal_schedules, min_chips, max_chips, min_rows, max_rows)
+  return lines.Add(calibration.ideal_schedules, min_chips, max_chips, min_rows, max_rows)
       .Add(min_context, max_context, weight_types)
-      .text();
+      .Digest();
 }
 
-std::string HashOf(const Request& request) {
+std::string DigestOf(const Request& request) {
   const Setting& setting = request.setting;
   const auto& [prefill_batch, decode_batch, input_length, output_length, context, prefill_chunk,
                fixed_context, weights, activations, kv_cache, logits, scope] = setting.workload;
-  return Hash()
+  const auto& [ttft, tpot, min_context] = request.targets;
+  return Lines()
       .Add(ToString(setting.slice), setting.padded_heads, setting.network, request.phases)
-      .Add(request.layout, request.objective, prefill_batch, decode_batch, input_length)
-      .Add(output_length, context, prefill_chunk, fixed_context, weights, activations, kv_cache,
-           logits, scope)
-      .text();
+      .Add(request.layout, request.layouts, request.same_layout, request.objective)
+      .Add(prefill_batch, decode_batch, input_length, output_length, context, prefill_chunk)
+      .Add(fixed_context, weights, activations, kv_cache, logits, scope)
+      .Add(ttft, tpot, min_context)
+      .Digest();
 }
+
+std::string Short(const std::string& digest) { return digest.substr(0, 16); }
 
 }  // namespace
 
+Fingerprints FingerprintsOf(const Setting& setting) {
+  return {DigestOf(setting.model), DigestOf(setting.chip), DigestOf(setting.calibration)};
+}
+
 Inputs InputsOf(const Request& request) {
-  return {request.provenance.tool_version, HashOf(request), HashOf(request.setting.model),
-          HashOf(request.setting.chip), HashOf(request.setting.calibration)};
+  const Fingerprints all = FingerprintsOf(request.setting);
+  return {request.provenance.tool_version, Short(DigestOf(request)), Short(all.model),
+          Short(all.chip), Short(all.calibration)};
 }
 
 }  // namespace slicewise

@@ -17,10 +17,11 @@ Target TargetOf(Phase phase) {
 }
 
 Prediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
-                        Objective objective) {
+                        const Request& request) {
   Prediction prediction;
   prediction.target = TargetOf(phase);
-  const PhasePlans found = SearchPhase(evaluator, filter, phase, objective);
+  const PhasePlans found =
+      SearchPhase(evaluator, filter, phase, request.objective, request.targets, request.layouts);
   if (found.plans.empty()) {
     if (const std::optional<Plan>& nearest = found.rejected.nearest) {
       prediction.layout = ToString(nearest->layout, evaluator.mesh());
@@ -41,10 +42,11 @@ Prediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase 
   return prediction;
 }
 
-Prediction PredictDeployment(Evaluator& evaluator, const LayoutFilter& filter) {
+Prediction PredictDeployment(Evaluator& evaluator, const LayoutFilter& filter,
+                             const Request& request) {
   Prediction prediction;
   prediction.target = Target::kDeployment;
-  const std::optional<Deployment> found = SearchDeployment(evaluator, filter);
+  const std::optional<Deployment> found = SearchDeployment(evaluator, filter, OptionsOf(request));
   if (!found) {
     return prediction;
   }
@@ -173,11 +175,11 @@ std::vector<Prediction> Predict(const Request& request) {
   std::vector<Prediction> predictions;
   bool feasible = true;
   for (Phase phase : request.phases) {
-    predictions.push_back(PredictPhase(evaluator, filter, phase, request.objective));
+    predictions.push_back(PredictPhase(evaluator, filter, phase, request));
     feasible = feasible && predictions.back().fits;
   }
   if (request.phases.size() == 2) {
-    predictions.push_back(feasible ? PredictDeployment(evaluator, filter)
+    predictions.push_back(feasible ? PredictDeployment(evaluator, filter, request)
                                    : Prediction{.target = Target::kDeployment});
   }
   return predictions;

@@ -206,6 +206,43 @@ std::vector<std::int64_t> Possible(const Setting& base, const std::vector<std::i
   return possible;
 }
 
+// Runs `search(setting, options)` for every slice and weight format; all their deployments.
+template <class Search>
+std::vector<DeploymentPoint> ForEachSlice(const Setting& base, const SweepSpace& space,
+                                          const SweepOptions& options, bool same_layout,
+                                          const Search& search) {
+  const std::size_t formats = space.weights.size();
+  std::vector<std::vector<Deployment>> found(space.slices.size() * formats);
+  const auto setting_of = [&](std::size_t i) {
+    Setting setting = base;
+    setting.slice = space.slices[i / formats];
+    setting.workload.weights = space.weights[i % formats];
+    return setting;
+  };
+  RunTasks(found.size(), options, [&](std::size_t i) {
+    const Setting setting = setting_of(i);
+    const DeploymentOptions one = {
+        .objective = options.objective,
+        .targets = options.targets,
+        .same_layout = same_layout,
+        .space = space.layouts,
+        .prefill_batches = Possible(setting, space.prefill_batches, Phase::kPrefill, options),
+        .decode_batches = Possible(setting, space.decode_batches, Phase::kDecode, options)};
+    if (!one.prefill_batches.empty() && !one.decode_batches.empty()) {
+      Evaluator evaluator(setting);
+      found[i] = search(evaluator, LayoutFilter(space.layout, evaluator.mesh()), one);
+    }
+  });
+  std::vector<DeploymentPoint> points;
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const Setting setting = setting_of(i);
+    for (const Deployment& deployment : found[i]) {
+      points.push_back({setting.slice, setting.workload.weights, deployment});
+    }
+  }
+  return points;
+}
+
 }  // namespace
 
 SweepCounters& SweepCounters::operator+=(const SweepCounters& other) {
@@ -276,39 +313,36 @@ PhaseSweep SweepPhase(const Setting& base, const SweepSpace& space, Phase phase,
 
 std::vector<DeploymentPoint> SweepDeployments(const Setting& base, const SweepSpace& space,
                                               const SweepOptions& options, bool same_layout) {
-  const std::size_t formats = space.weights.size();
-  std::vector<std::optional<DeploymentPoint>> found(space.slices.size() * formats);
-  RunTasks(found.size(), options, [&](std::size_t i) {
-    Setting setting = base;
-    setting.slice = space.slices[i / formats];
-    setting.workload.weights = space.weights[i % formats];
-    const DeploymentOptions search = {
-        .objective = options.objective,
-        .targets = options.targets,
-        .same_layout = same_layout,
-        .space = space.layouts,
-        .prefill_batches = Possible(setting, space.prefill_batches, Phase::kPrefill, options),
-        .decode_batches = Possible(setting, space.decode_batches, Phase::kDecode, options)};
-    if (search.prefill_batches.empty() || search.decode_batches.empty()) {
-      return;
-    }
-    Evaluator evaluator(setting);
-    const LayoutFilter filter(space.layout, evaluator.mesh());
-    if (const auto deployment = SearchDeployment(evaluator, filter, search)) {
-      found[i] = DeploymentPoint{setting.slice, setting.workload.weights, *deployment};
-    }
-  });
-  std::vector<DeploymentPoint> points;
-  for (const auto& point : found) {
-    if (point) {
-      points.push_back(*point);
-    }
-  }
+  std::vector<DeploymentPoint> points = ForEachSlice(
+      base, space, options, same_layout,
+      [](Evaluator& evaluator, const LayoutFilter& filter, const DeploymentOptions& one) {
+        const std::optional<Deployment> best = SearchDeployment(evaluator, filter, one);
+        return best ? std::vector<Deployment>{*best} : std::vector<Deployment>();
+      });
   std::stable_sort(points.begin(), points.end(), [&](const auto& a, const auto& b) {
     return std::tuple(ScoreOf(a, options.objective), a.slice.chips()) <
            std::tuple(ScoreOf(b, options.objective), b.slice.chips());
   });
   return points;
+}
+
+std::vector<DeploymentPoint> SweepDeploymentFront(const Setting& base, const SweepSpace& space,
+                                                  const SweepOptions& options, bool same_layout) {
+  std::vector<DeploymentPoint> points =
+      ForEachSlice(base, space, options, same_layout, DeploymentFront);
+  const auto rate = [](const DeploymentPoint& point) {
+    return point.deployment.figures.tokens_per_chip_second;
+  };
+  std::stable_sort(points.begin(), points.end(), [&](const auto& a, const auto& b) {
+    return std::tuple(a.deployment.latency, -rate(a)) < std::tuple(b.deployment.latency, -rate(b));
+  });
+  std::vector<DeploymentPoint> front;
+  for (const DeploymentPoint& point : points) {
+    if (front.empty() || rate(point) > rate(front.back())) {
+      front.push_back(point);
+    }
+  }
+  return front;
 }
 
 std::optional<PairedDeployment> PairPhases(const Setting& base, const PhaseSweep& prefill,

@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <string>
 
@@ -12,6 +13,8 @@
 
 namespace slicewise {
 namespace {
+
+using Json = nlohmann::ordered_json;
 
 // A plan document written by the tool itself, with `from` replaced by `to`.
 std::string PlanDocument(const std::string& from = "", const std::string& to = "") {
@@ -68,6 +71,118 @@ TEST(PlanConfig, ReadsBackWhatPlanWroteAndPricesTheSame) {
     }
     EXPECT_TRUE(found) << entry.layout_text << " " << latency.str();
   }
+}
+
+// The document with a change to its JSON.
+template <class Change>
+std::string Edited(const Change& change) {
+  Json document = Json::parse(PlanDocument());
+  change(document);
+  return document.dump();
+}
+
+TEST(PlanConfig, HoldsTheExecutionOfTheDeployment) {
+  const PlanFile file = Load(PlanDocument());
+  ASSERT_TRUE(file.execution);
+  EXPECT_TRUE(file.changed.empty());
+  const Json document = Json::parse(PlanDocument());
+  EXPECT_EQ(file.execution->phases.prefill->layout, document["deployment"]["prefill_layout"]);
+  EXPECT_EQ(file.execution->phases.decode->layout, document["deployment"]["decode_layout"]);
+}
+
+TEST(PlanConfig, RefusesAnExecutionOtherThanTheLayoutsOwn) {
+  struct Case {
+    void (*change)(Json& execution);
+    const char* refusal;
+  };
+  for (const Case& c : {
+           Case{[](Json& e) { e["weights"].erase(4); },
+                "/execution/weights: tensor 'key_weights' is missing"},
+           Case{[](Json& e) { e["weights"][4]["name"] = "key_weight"; },
+                "/execution/weights: tensor 'key_weights' is missing"},
+           Case{[](Json& e) {
+                  e["weights"].push_back(e["weights"][0]);
+                  e["weights"].back()["name"] = "ffn_inputs_weights";
+                },
+                "/execution/weights/12/name: 'ffn_inputs_weights' is not a tensor of the layout; "
+                "did you mean 'ffn_input_weights'?"},
+           Case{[](Json& e) {
+                  e["weights"][0]["dims"][1]["axes"] = {"x", "y", "x"};
+                },
+                "/execution/weights/0/dims/1/axes: axis 'x' is used twice in 'ffn_input_weights', "
+                "expected at most once"},
+           Case{[](Json& e) { e["weights"][0]["shape_per_chip"][0] = 1; },
+                "/execution/weights/0/shape_per_chip: found [1,"},
+           Case{[](Json& e) { e["weights"][0]["dims"][0]["local_size"] = 7; },
+                "/execution/weights/0/dims/0/local_size: found 7, expected "},
+           Case{[](Json& e) { e["mesh"]["axes"][1]["size"] = 4; },
+                "/execution/mesh/axes/1/size: found 4, expected 2"},
+           Case{[](Json& e) { e["phases"]["decode"]["ops"].erase(2); },
+                "/execution/phases/decode/ops/2/index: found 3, expected 2"},
+           Case{[](Json& e) {
+                  Json& ops = e["phases"]["decode"]["ops"];
+                  ops.push_back(ops[0]);
+                },
+                "/execution/phases/decode/ops: found "},
+           Case{[](Json& e) { e["phases"]["decode"]["ops"][2]["volume_bytes"] = 1; },
+                "/execution/phases/decode/ops/2/volume_bytes: found 1, expected "},
+           Case{[](Json& e) { e["phases"]["decode"]["ops"][2]["colour"] = 1; },
+                "/execution/phases/decode/ops/2/colour: unknown key"},
+           Case{[](Json& e) { e["phases"]["decode"]["ops"][2].erase("schedule"); },
+                "/execution/phases/decode/ops/2: 'schedule' is missing"},
+           Case{[](Json& e) { e["phases"]["decode"]["ops"][2]["schedule"] = nullptr; },
+                "/execution/phases/decode/ops/2/schedule: found null, expected a value"},
+           Case{[](Json& e) { e["phases"]["decode"]["layout"] = "Fxyz/ws/Bxyz"; },
+                "/execution/phases/decode/layout: found 'Fxyz/ws/Bxyz', expected '"},
+           Case{[](Json& e) { e["phases"]["decode"] = nullptr; },
+                "/execution/changes: found a value, expected null"},
+           Case{[](Json& e) { e["stored_heads"] = 31; },
+                "/execution/stored_heads: 31 heads do not fit layout"},
+           Case{[](Json& e) { e["model"]["gated"] = false; },
+                "/execution/model/gated: found false, expected true"},
+       }) {
+    const std::string refusal =
+        Refusal(Edited([&](Json& document) { c.change(document["execution"]); }));
+    EXPECT_EQ(refusal.substr(0, std::string(c.refusal).size()), c.refusal) << refusal;
+  }
+  EXPECT_EQ(Refusal(Edited([](Json& document) { document.erase("execution"); })),
+            "'execution' is missing");
+  EXPECT_EQ(Refusal(Edited([](Json& document) { document["execution"] = nullptr; })), "accepted");
+}
+
+TEST(PlanConfig, RefusesALatencyThatThePlanDoesNotPriceTo) {
+  const std::string refusal = Refusal(Edited(
+      [](Json& document) { document["phases"]["decode"]["plans"][1]["latency_seconds"] = 0.001; }));
+  EXPECT_EQ(refusal.find("/phases/decode/plans/1/latency_seconds: found 0.001 s, but the plan "
+                         "prices to "),
+            0U)
+      << refusal;
+  // Another version may price otherwise.
+  EXPECT_EQ(Refusal(Edited([](Json& document) {
+              document["provenance"]["version"] = "0.0.9";
+              document["phases"]["decode"]["plans"][1]["latency_seconds"] = 0.001;
+            })),
+            "accepted");
+}
+
+TEST(PlanConfig, NamesTheInputsThatHaveChanged) {
+  const PlanFile file = Load(Edited([](Json& document) {
+    document["provenance"]["sha256"]["chip"] = std::string(64, '0');
+    document["execution"]["weights"].erase(0);  // cannot be told from the change: not compared
+  }));
+  ASSERT_EQ(file.changed.size(), 1U);
+  EXPECT_EQ(file.changed[0].kind, ChangedInput::Kind::kChip);
+  EXPECT_NE(file.changed[0].message.find(
+                "/provenance/sha256/chip: chip 'tpu-v4' has changed since the plan was made: "
+                "found 0000"),
+            std::string::npos)
+      << file.changed[0].message;
+  // The calibration changes no shard: the execution is compared all the same.
+  EXPECT_EQ(Refusal(Edited([](Json& document) {
+              document["provenance"]["sha256"]["calibration"] = std::string(64, '0');
+              document["execution"]["weights"].erase(0);
+            })),
+            "/execution/weights: tensor 'ffn_input_weights' is missing");
 }
 
 TEST(PlanConfig, RefusesWithThePathOfWhatIsWrong) {

@@ -71,7 +71,7 @@ TEST(GoldenTest, Layouts) { ExpectGolden("list-layouts.txt", RunWide("list layou
 
 TEST(GoldenTest, Help) {
   ExpectGolden("help.txt", RunWide("--help"));
-  for (const char* command : {"plan", "capacity", "list", "validate", "calibrate"}) {
+  for (const char* command : {"plan", "export", "capacity", "list", "validate", "calibrate"}) {
     ExpectGolden(std::string("help-") + command + ".txt",
                  RunWide(std::string(command) + " --help"));
   }

@@ -38,7 +38,8 @@ using Names = std::vector<std::string>;
 
 TEST(PlanJson, HasTheDocumentedFields) {
   const Json json = PlanJson(Report(Base()));
-  EXPECT_EQ(Keys(json), (Names{"schema", "request", "provenance", "phases", "deployment"}));
+  EXPECT_EQ(Keys(json),
+            (Names{"schema", "request", "provenance", "phases", "deployment", "execution"}));
   EXPECT_EQ(json["schema"], "slicewise-plan/1");
   EXPECT_EQ(Keys(json["phases"]), (Names{"prefill", "decode"}));
   const Json& plan = json["phases"]["decode"]["plans"][0];

@@ -19,6 +19,8 @@ struct RequestOptions {
   bool fixed_context = false;
   std::optional<std::string> weights, activations, kv_cache, logits, pad_heads;
   std::optional<std::string> layout, calibration, network, scope, objective, top;
+  std::optional<std::string> max_chips, ttft, tpot, min_context, prefill_chunk, layouts, threads;
+  bool same_layout = false;
 
   // The place of the object that they were read from, such as "f.json: /scenarios/3"; empty for the
   // command line.
@@ -31,9 +33,16 @@ struct RequestOptions {
 // "f.json: /scenarios/3/input_length".
 [[nodiscard]] std::string PlaceOf(const RequestOptions& options, const std::string& member);
 
+// Whether slices, batch sizes and weight formats may be lists to search over.
+enum class Lists : std::uint8_t { kRefused, kAllowed };
+
 // Loads what is named, checks what is given and fills in the defaults of docs/cli.md. Throws
 // InputError naming the option, what was found and what was expected.
-[[nodiscard]] Request ResolveRequest(const RequestOptions& options);
+[[nodiscard]] Request ResolveRequest(const RequestOptions& options, Lists lists = Lists::kRefused);
+
+// "64"; "1,8,64"; "1..1024", by powers of two from the first number to the last.
+[[nodiscard]] std::vector<std::int64_t> ParseBatches(const std::string& place,
+                                                     const std::string& text);
 
 // The whole number of that text within [low, high]; `place` begins the error message.
 [[nodiscard]] std::int64_t ParseWhole(const std::string& place, const std::string& text,

@@ -51,10 +51,7 @@ struct ExplainReport {
 };
 
 // Explains the best plan of each phase, or the one that the filter names.
-[[nodiscard]] ExplainReport MakeExplainReport(const Setting& setting, const Provenance& provenance,
-                                              const std::vector<Phase>& phases,
-                                              const std::string& layout_filter,
-                                              Objective objective);
+[[nodiscard]] ExplainReport MakeExplainReport(const Request& request);
 
 [[nodiscard]] std::string ExplainText(const ExplainReport& report, std::size_t width);
 [[nodiscard]] std::string ExplainMarkdown(const ExplainReport& report);

@@ -58,6 +58,12 @@ struct DeploymentOptions {
                                                          const LayoutFilter& filter,
                                                          const DeploymentOptions& options = {});
 
+// Deployments that none beats in both latency and tokens per chip-second, in order of latency.
+// Pairs are chosen by what their phases take; moving the KV cache is added to those afterwards.
+[[nodiscard]] std::vector<Deployment> DeploymentFront(Evaluator& evaluator,
+                                                      const LayoutFilter& filter,
+                                                      const DeploymentOptions& options);
+
 // Time to move the KV cache of one prefill batch between two attention layouts (program/reshard.h).
 [[nodiscard]] Seconds KvReshardTime(const Evaluator& evaluator, const Plan& prefill,
                                     const Plan& decode);

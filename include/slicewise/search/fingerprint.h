@@ -1,8 +1,10 @@
-// What a prediction was made from, as short hashes: to tell, when it changes, what changed it.
+// What a plan or a prediction was made from, as hashes: a document that carries them can tell
+// whether the model, chip or calibration it names is still the one it was made from, and what
+// changed a prediction.
 //
-// A hash is of values, not of files: names, sources and comments do not count, and a preset and a
-// copy of it are the same. 16 hexadecimal digits of FNV-1a over the fields in declaration order; it
-// tells apart, it does not protect.
+// SHA-256 over the values of all fields in declaration order, in a text of one line each, numbers
+// as the shortest text that reads back as the same double. Names and sources do not count: a preset
+// and a copy of it are the same.
 #pragma once
 
 #include <string>
@@ -11,16 +13,24 @@
 
 namespace slicewise {
 
-struct Inputs {
-  std::string version;      // of the tool
-  std::string request;      // slice, workload, padding, layout filter, objective, network, phases
+// 64 hexadecimal digits each.
+struct Fingerprints {
   std::string model;        // shape
   std::string chip;         // datasheet and slice rules
   std::string calibration;  // parameters, intervals and their range
 
+  bool operator==(const Fingerprints&) const = default;
+};
+[[nodiscard]] Fingerprints FingerprintsOf(const Setting& setting);
+
+// The same and the request's own, 16 digits each: enough to tell two apart.
+struct Inputs {
+  std::string version;  // of the tool
+  std::string request;  // slice, workload, padding, layouts, objective, targets, phases
+  std::string model, chip, calibration;
+
   bool operator==(const Inputs&) const = default;
 };
-
 [[nodiscard]] Inputs InputsOf(const Request& request);
 
 }  // namespace slicewise

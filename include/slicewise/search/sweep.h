@@ -87,6 +87,13 @@ struct DeploymentPoint {
                                                             const SweepOptions& options,
                                                             bool same_layout = false);
 
+// The deployments of all slices and formats that none beats in both latency and tokens per
+// chip-second, in order of latency.
+[[nodiscard]] std::vector<DeploymentPoint> SweepDeploymentFront(const Setting& base,
+                                                                const SweepSpace& space,
+                                                                const SweepOptions& options,
+                                                                bool same_layout = false);
+
 // A prefill slice beside a decode slice, each with the point that serves its phase best.
 struct PairedDeployment {
   SweepPoint prefill;

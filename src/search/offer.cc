@@ -1,0 +1,56 @@
+#include "slicewise/search/offer.h"
+
+#include <algorithm>
+
+namespace slicewise {
+namespace {
+
+std::optional<SweepPoint> First(const PhaseSweep& sweep) {
+  return sweep.points.empty() ? std::nullopt : std::optional(sweep.points.front());
+}
+
+// The slices in order of their chips; the first count that has an answer gives the best of its
+// shapes.
+std::optional<SweepPoint> FewestChips(const Setting& base, SweepSpace space, Phase phase,
+                                      const SweepOptions& options) {
+  const std::vector<Slice> all = LegalSlices(base.chip, base.chip.max_chips);
+  for (auto first = all.begin(); first != all.end();) {
+    const auto end = std::find_if(
+        first, all.end(), [&](const Slice& slice) { return slice.chips() != first->chips(); });
+    space.slices.assign(first, end);
+    if (const auto found = First(SweepPhase(base, space, phase, options))) {
+      return found;
+    }
+    first = end;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<Offer> NearestOffer(const Setting& base, const SweepSpace& space, Phase phase,
+                                  const SweepOptions& options) {
+  SweepOptions one = options;
+  one.keep = 1;
+  one.front = false;
+  one.progress = nullptr;
+  if (First(SweepPhase(base, space, phase, one))) {
+    return std::nullopt;
+  }
+  Offer offer;
+  offer.sufficient = FewestChips(base, space, phase, one);
+  SweepOptions unhurried = one;
+  unhurried.objective = Objective::kLatency;
+  unhurried.targets.ttft = unhurried.targets.tpot = Seconds();
+  offer.fastest = First(SweepPhase(base, space, phase, unhurried));
+  if (offer.fastest) {
+    offer.binding = phase == Phase::kPrefill ? Violation::Code::kTtft : Violation::Code::kTpot;
+  } else if (options.targets.min_context > 0) {
+    unhurried.targets.min_context = 0;
+    const bool fits = First(SweepPhase(base, space, phase, unhurried)).has_value();
+    offer.binding = fits ? Violation::Code::kContext : Violation::Code::kMemory;
+  }
+  return offer;
+}
+
+}  // namespace slicewise
