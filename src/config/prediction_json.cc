@@ -112,9 +112,6 @@ std::vector<Prediction> ReadAcceptedPredictions(JsonReader& accepted) {
 }
 
 std::vector<Prediction> ReadPlanPredictions(JsonReader& document) {
-  if (const std::string schema = document.Text("schema"); schema != "slicewise-plan/1") {
-    document.Fail("schema", fmt::format("found '{}', expected 'slicewise-plan/1'", schema));
-  }
   std::vector<Prediction> predictions;
   JsonReader phases = document.Object("phases");
   for (Target target : {Target::kPrefill, Target::kDecode}) {
