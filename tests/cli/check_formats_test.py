@@ -257,5 +257,45 @@ class Formats(unittest.TestCase):
         self.assertLess(min(times), limit)
 
 
+class Documentation(unittest.TestCase):
+    """The commands of docs/ci.md do what it says."""
+
+    @classmethod
+    def setUpClass(cls):
+        cls.text = (SOURCE / "docs/ci.md").read_text(encoding="utf-8")
+
+    def blocks(self, language):
+        return re.findall(rf"```{language}\n(.*?)```", self.text, re.S)
+
+    def test_commands(self):
+        with tempfile.TemporaryDirectory() as name:
+            directory = pathlib.Path(name)
+            (directory / "scenarios.json").write_text(self.blocks("json")[0], encoding="utf-8")
+            (directory / "tests/baseline").mkdir(parents=True)
+            shutil.copy(SOURCE / PRESETS, directory / PRESETS)
+            (directory / "bin").mkdir()
+            (directory / "bin/slicewise").symlink_to(BINARY)
+            (directory / "bin/git").write_text("#!/bin/sh\ncat baseline.json\n")  # git show
+            (directory / "bin/git").chmod(0o755)
+            script = "set -e\nPATH=$PWD/bin:$PATH\n" + "".join(self.blocks("sh"))
+            done = subprocess.run(["sh", "-c", script], cwd=directory, capture_output=True,
+                                  text=True, check=False)
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertIn("3 scenarios: 3 ok", done.stdout)
+            baseline = schema_test.load(directory / "baseline.json")
+            self.assertEqual(baseline["scenarios"][2]["accepted"]["decode"]["fits"], False)
+            commands = [line for block in self.blocks("yaml")
+                        for line in re.findall(r"slicewise (check [^|>\n]*)", block)]
+            self.assertEqual(len(commands), 6)
+            for command in commands:
+                run(*command.split(), cwd=directory)
+
+    def test_every_verdict_tolerance_and_format_is_documented(self):
+        for word in [verdict for verdict, _ in VERDICTS.values()] + [
+                "latency", "mfu", "cost", "memory", "layout", "text", "json", "github", "junit",
+                "sarif", "markdown", "benchmark"]:
+            self.assertIn(f"| `{word}` |", self.text)
+
+
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
