@@ -72,7 +72,7 @@ std::vector<std::size_t> Chosen(const Baseline& baseline, const std::vector<std:
 }
 
 ScenarioComparison CompareScenario(const BaselineScenario& scenario,
-                                   const std::vector<Prediction>& found) {
+                                   const std::vector<TargetPrediction>& found) {
   ScenarioComparison comparison;
   comparison.name = scenario.name;
   comparison.line = scenario.line;
@@ -129,7 +129,7 @@ ExitCode RunInit(const CheckOptions& options, Streams streams) {
   const Baseline baseline = ReadBaseline(document);
   const Outcome outcome = PlanAfresh(baseline, options, streams.err);
   for (const Acceptance& fresh : outcome.news) {
-    for (const Prediction& prediction : fresh.predictions) {
+    for (const TargetPrediction& prediction : fresh.predictions) {
       if (!prediction.fits && prediction.target != Target::kDeployment) {
         streams.err << fmt::format("slicewise: note: {}: {} does not fit, and is accepted so\n",
                                    baseline.scenarios[fresh.index].name, Name(prediction.target));

@@ -267,7 +267,7 @@ std::string AcceptedBaseline(const Document& document, const std::vector<Accepta
   for (const Acceptance& acceptance : acceptances) {
     Json& scenario = json.at("scenarios").at(acceptance.index);
     Json fresh = {{"inputs", InputsJson(acceptance.inputs)}};
-    for (const Prediction& prediction : acceptance.predictions) {
+    for (const TargetPrediction& prediction : acceptance.predictions) {
       fresh[std::string(Name(prediction.target))] = PredictionJson(prediction);
     }
     scenario["accepted"] =

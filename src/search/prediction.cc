@@ -14,9 +14,9 @@ Target TargetOf(Phase phase) {
   return phase == Phase::kPrefill ? Target::kPrefill : Target::kDecode;
 }
 
-Prediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
-                        Objective objective) {
-  Prediction prediction;
+TargetPrediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
+                              Objective objective) {
+  TargetPrediction prediction;
   prediction.target = TargetOf(phase);
   const PhasePlans found = SearchPhase(evaluator, filter, phase, objective);
   if (found.plans.empty()) {
@@ -39,8 +39,8 @@ Prediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase 
   return prediction;
 }
 
-Prediction PredictDeployment(Evaluator& evaluator, const LayoutFilter& filter) {
-  Prediction prediction;
+TargetPrediction PredictDeployment(Evaluator& evaluator, const LayoutFilter& filter) {
+  TargetPrediction prediction;
   prediction.target = Target::kDeployment;
   const std::optional<Deployment> found = SearchDeployment(evaluator, filter);
   if (!found) {
@@ -106,7 +106,7 @@ std::string_view KeyOf(Metric metric) {
   return "";
 }
 
-double ValueOf(const Prediction& prediction, Metric metric) {
+double ValueOf(const TargetPrediction& prediction, Metric metric) {
   switch (metric) {
     case Metric::kLatency:
       return prediction.latency.base();
@@ -120,7 +120,7 @@ double ValueOf(const Prediction& prediction, Metric metric) {
   return 0;
 }
 
-void SetValue(Prediction& prediction, Metric metric, double value) {
+void SetValue(TargetPrediction& prediction, Metric metric, double value) {
   switch (metric) {
     case Metric::kLatency:
       prediction.latency = SecondsOf(value);
@@ -165,10 +165,10 @@ std::vector<CostTerm> TermsOf(const std::vector<BreakdownRow>& rows) {
   return terms;
 }
 
-std::vector<Prediction> Predict(const Request& request) {
+std::vector<TargetPrediction> Predict(const Request& request) {
   Evaluator evaluator(request.setting);
   const LayoutFilter filter(request.layout, evaluator.mesh());
-  std::vector<Prediction> predictions;
+  std::vector<TargetPrediction> predictions;
   bool feasible = true;
   for (Phase phase : request.phases) {
     predictions.push_back(PredictPhase(evaluator, filter, phase, request.objective));
@@ -176,7 +176,7 @@ std::vector<Prediction> Predict(const Request& request) {
   }
   if (request.phases.size() == 2) {
     predictions.push_back(feasible ? PredictDeployment(evaluator, filter)
-                                   : Prediction{.target = Target::kDeployment});
+                                   : TargetPrediction{.target = Target::kDeployment});
   }
   return predictions;
 }

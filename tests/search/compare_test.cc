@@ -5,7 +5,7 @@
 namespace slicewise {
 namespace {
 
-Prediction Fitting(Target target, double latency_seconds) {
+TargetPrediction Fitting(Target target, double latency_seconds) {
   return {.target = target,
           .fits = true,
           .layout = "Fxyz/ws/Hxyz",
@@ -17,7 +17,7 @@ Prediction Fitting(Target target, double latency_seconds) {
                     {"head einsum", SecondsOf(0.25 * latency_seconds)}}};
 }
 
-Verdict VerdictOn(const Prediction& accepted, const Prediction& found,
+Verdict VerdictOn(const TargetPrediction& accepted, const TargetPrediction& found,
                   const Tolerances& tolerances = {}) {
   const std::vector<TargetComparison> all = Compare({accepted}, {found}, tolerances);
   EXPECT_EQ(all.size(), 1U);
@@ -42,10 +42,10 @@ TEST(Tolerance, NoneAllowsWhatIsEqualInNineDigits) {
 }
 
 TEST(Compare, EveryMetricHasItsDirection) {
-  const Prediction accepted = Fitting(Target::kDecode, 1);
+  const TargetPrediction accepted = Fitting(Target::kDecode, 1);
   for (Metric metric : kMetrics) {
     SCOPED_TRACE(Name(metric));
-    Prediction found = accepted;
+    TargetPrediction found = accepted;
     SetValue(found, metric, ValueOf(accepted, metric) * 1.01);
     EXPECT_EQ(VerdictOn(accepted, found),
               metric == Metric::kMfu ? Verdict::kStale : Verdict::kRegression);
@@ -62,8 +62,8 @@ TEST(Compare, EveryMetricHasItsDirection) {
 }
 
 TEST(Compare, TheWorstOfATargetStandsForIt) {
-  const Prediction accepted = Fitting(Target::kDecode, 1);
-  Prediction found = accepted;
+  const TargetPrediction accepted = Fitting(Target::kDecode, 1);
+  TargetPrediction found = accepted;
   found.latency = SecondsOf(0.5);  // stale
   EXPECT_EQ(VerdictOn(accepted, found), Verdict::kStale);
   found.layout = "Exyz/ws/Hxyz";

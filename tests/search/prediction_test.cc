@@ -24,11 +24,11 @@ Request Resolved(const std::function<void(RequestOptions&)>& change = {}) {
 
 TEST(Predict, IsTheBestPlanOfEachPhaseAndTheDeployment) {
   const Request request = Resolved([](RequestOptions& o) { o.batch = "8"; });
-  const std::vector<Prediction> predictions = Predict(request);
+  const std::vector<TargetPrediction> predictions = Predict(request);
   ASSERT_EQ(predictions.size(), 3U);
   Evaluator evaluator(request.setting);
   const LayoutFilter all("*/*/*", evaluator.mesh());
-  for (const Prediction& prediction : predictions) {
+  for (const TargetPrediction& prediction : predictions) {
     SCOPED_TRACE(Name(prediction.target));
     ASSERT_TRUE(prediction.fits);
     Seconds sum;
@@ -56,10 +56,10 @@ TEST(Predict, IsTheBestPlanOfEachPhaseAndTheDeployment) {
 }
 
 TEST(Predict, OfWhatDoesNotFitSaysWhatTheNearestNeeds) {
-  const std::vector<Prediction> predictions =
+  const std::vector<TargetPrediction> predictions =
       Predict(Resolved([](RequestOptions& o) { o.model = "palm-540b"; }));
   ASSERT_EQ(predictions.size(), 3U);
-  for (const Prediction& prediction : predictions) {
+  for (const TargetPrediction& prediction : predictions) {
     EXPECT_FALSE(prediction.fits);
   }
   // At least the weights: 2 B of each of 540e9 parameters on 8 chips.
