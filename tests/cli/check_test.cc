@@ -257,6 +257,7 @@ TEST_F(CheckTest, UpdateAcceptsAndKeepsEverythingElse) {
   const Outcome first = RunHere({"check", "b.json", "--update", "--reason", "faster gathers"});
   EXPECT_EQ(first.exit_code, 0) << first.err;
   EXPECT_THAT(first.out, HasSubstr("decode latency is"));
+  EXPECT_EQ(first.err, "slicewise: note: accepted anew: chat\n");
   const std::string text = Text();
   const Json updated = Json::parse(text);
   EXPECT_EQ(RunHere(Words("check b.json")).exit_code, 0);
@@ -295,7 +296,9 @@ TEST_F(CheckTest, UpdateWithNothingNewLeavesTheFileAlone) {
   struct stat before = {};
   struct stat after = {};
   ASSERT_EQ(stat(path("b.json").c_str(), &before), 0);
-  EXPECT_EQ(RunHere({"check", "b.json", "--update", "--reason", "none"}).exit_code, 0);
+  const Outcome outcome = RunHere({"check", "b.json", "--update", "--reason", "none"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.err, "slicewise: note: nothing is new\n");
   ASSERT_EQ(stat(path("b.json").c_str(), &after), 0);
   EXPECT_EQ(Text(), odd);
   EXPECT_EQ(before.st_ino, after.st_ino);
