@@ -72,7 +72,7 @@ std::vector<std::size_t> Chosen(const Baseline& baseline, const std::vector<std:
 }
 
 ScenarioComparison CompareScenario(const BaselineScenario& scenario,
-                                   const std::vector<Prediction>& found) {
+                                   const std::vector<TargetPrediction>& found) {
   ScenarioComparison comparison;
   comparison.name = scenario.name;
   comparison.line = scenario.line;
@@ -129,7 +129,7 @@ ExitCode RunInit(const CheckOptions& options, Streams streams) {
   const Baseline baseline = ReadBaseline(document);
   const Outcome outcome = PlanAfresh(baseline, options, streams.err);
   for (const Acceptance& fresh : outcome.news) {
-    for (const Prediction& prediction : fresh.predictions) {
+    for (const TargetPrediction& prediction : fresh.predictions) {
       if (!prediction.fits && prediction.target != Target::kDeployment) {
         streams.err << fmt::format("slicewise: note: {}: {} does not fit, and is accepted so\n",
                                    baseline.scenarios[fresh.index].name, Name(prediction.target));
@@ -147,7 +147,8 @@ ExitCode RunUpdate(const CheckOptions& options, CheckFormat format, Streams stre
     throw InputError("check: --update needs --reason, which the file keeps");
   }
   const Document document = LoadFile(options.baseline);
-  const Outcome outcome = PlanAfresh(ReadBaseline(document), options, streams.err);
+  const Baseline baseline = ReadBaseline(document);
+  const Outcome outcome = PlanAfresh(baseline, options, streams.err);
   const std::string target = options.output.value_or(options.baseline);
   // Where the document itself goes to standard output, what is said of it goes to standard error.
   std::ostream& report = target == "-" ? streams.err : streams.out;
@@ -159,6 +160,13 @@ ExitCode RunUpdate(const CheckOptions& options, CheckFormat format, Streams stre
     WriteResult(text, target, streams.out);
   }
   report << Render(outcome.report, format, streams.terminal.width);
+  std::vector<std::string> names;
+  for (const Acceptance& fresh : outcome.news) {
+    names.push_back(baseline.scenarios[fresh.index].name);
+  }
+  streams.err << fmt::format(
+      "slicewise: note: {}\n",
+      names.empty() ? "nothing is new" : fmt::format("accepted anew: {}", fmt::join(names, ", ")));
   return ExitCode::kDone;
 }
 

@@ -20,6 +20,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kSchema = "slicewise-baseline/1";
+constexpr std::string_view kPlanSchema = "slicewise-plan/1";
 
 void SkipComment(JsonReader& reader) { static_cast<void>(reader.OptionalText("comment")); }
 
@@ -103,19 +104,6 @@ Tolerances ReadTolerances(JsonReader& parent, const Tolerances& fallback) {
   return tolerances;
 }
 
-void CheckSchema(JsonReader& root) {
-  if (const std::string schema = root.Text("schema"); schema != kSchema) {
-    root.Fail("schema", fmt::format("found '{}', expected '{}'", schema, kSchema));
-  }
-}
-
-// The document's own schema, where it names one: the files of `plan` are told apart by it.
-bool IsPlanDocument(const JsonReader& root) {
-  const auto schema = root.json().find("schema");
-  return schema != root.json().end() && schema->is_string() &&
-         schema->get<std::string>().starts_with("slicewise-plan/");
-}
-
 void CheckHistory(JsonReader& root) {
   if (!root.Has("history")) {
     return;
@@ -179,7 +167,9 @@ std::string ReadName(JsonReader& scenario, std::set<std::string>& seen) {
 
 Baseline ReadBaseline(const Document& document) {
   JsonReader root = JsonReader::Parse(document);
-  CheckSchema(root);
+  if (const std::string schema = root.Text("schema"); schema != kSchema) {
+    root.Fail("schema", fmt::format("found '{}', expected '{}'", schema, kSchema));
+  }
   SkipComment(root);
   CheckHistory(root);
   const Tolerances tolerances = ReadTolerances(root, {});
@@ -205,10 +195,14 @@ Baseline ReadBaseline(const Document& document) {
 
 std::vector<NamedPredictions> ReadPredictions(const Document& document) {
   JsonReader root = JsonReader::Parse(document);
-  if (IsPlanDocument(root)) {
+  const std::string schema = root.Text("schema");
+  if (schema == kPlanSchema) {
     return {{"plan", ReadPlanPredictions(root)}};
   }
-  CheckSchema(root);
+  if (schema != kSchema) {
+    root.Fail("schema",
+              fmt::format("found '{}', expected '{}' or '{}'", schema, kSchema, kPlanSchema));
+  }
   std::vector<NamedPredictions> all;
   std::set<std::string> names;
   for (JsonReader& scenario : root.Objects("scenarios")) {
@@ -273,7 +267,7 @@ std::string AcceptedBaseline(const Document& document, const std::vector<Accepta
   for (const Acceptance& acceptance : acceptances) {
     Json& scenario = json.at("scenarios").at(acceptance.index);
     Json fresh = {{"inputs", InputsJson(acceptance.inputs)}};
-    for (const Prediction& prediction : acceptance.predictions) {
+    for (const TargetPrediction& prediction : acceptance.predictions) {
       fresh[std::string(Name(prediction.target))] = PredictionJson(prediction);
     }
     scenario["accepted"] =

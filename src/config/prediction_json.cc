@@ -10,8 +10,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Prediction ReadPrediction(JsonReader reader, Target target) {
-  Prediction prediction;
+TargetPrediction ReadPrediction(JsonReader reader, Target target) {
+  TargetPrediction prediction;
   prediction.target = target;
   static_cast<void>(reader.OptionalText("comment"));
   if (reader.Has("fits")) {
@@ -50,8 +50,8 @@ std::vector<CostTerm> ReadBreakdown(JsonReader& plan) {
   return terms;
 }
 
-Prediction ReadPlan(JsonReader plan, Target target) {
-  Prediction prediction;
+TargetPrediction ReadPlan(JsonReader plan, Target target) {
+  TargetPrediction prediction;
   prediction.target = target;
   prediction.fits = plan.Flag("fits");
   prediction.layout = plan.Text("layout");
@@ -65,8 +65,8 @@ Prediction ReadPlan(JsonReader plan, Target target) {
 
 // A plan document says of a deployment its layouts, latencies and MFU; the rest follows from the
 // phases where they are the same plans, and is left 0.
-Prediction ReadDeployment(JsonReader deployment) {
-  Prediction prediction;
+TargetPrediction ReadDeployment(JsonReader deployment) {
+  TargetPrediction prediction;
   prediction.target = Target::kDeployment;
   prediction.fits = true;
   prediction.layout =
@@ -80,7 +80,7 @@ Prediction ReadDeployment(JsonReader deployment) {
 
 }  // namespace
 
-Json PredictionJson(const Prediction& prediction) {
+Json PredictionJson(const TargetPrediction& prediction) {
   if (!prediction.fits) {
     Json json = {{"fits", false}};
     if (!prediction.layout.empty()) {
@@ -101,8 +101,8 @@ Json PredictionJson(const Prediction& prediction) {
   return json;
 }
 
-std::vector<Prediction> ReadAcceptedPredictions(JsonReader& accepted) {
-  std::vector<Prediction> predictions;
+std::vector<TargetPrediction> ReadAcceptedPredictions(JsonReader& accepted) {
+  std::vector<TargetPrediction> predictions;
   for (Target target : kTargets) {
     if (accepted.Has(Name(target))) {
       predictions.push_back(ReadPrediction(accepted.Object(Name(target)), target));
@@ -111,16 +111,13 @@ std::vector<Prediction> ReadAcceptedPredictions(JsonReader& accepted) {
   return predictions;
 }
 
-std::vector<Prediction> ReadPlanPredictions(JsonReader& document) {
-  if (const std::string schema = document.Text("schema"); schema != "slicewise-plan/1") {
-    document.Fail("schema", fmt::format("found '{}', expected 'slicewise-plan/1'", schema));
-  }
-  std::vector<Prediction> predictions;
+std::vector<TargetPrediction> ReadPlanPredictions(JsonReader& document) {
+  std::vector<TargetPrediction> predictions;
   JsonReader phases = document.Object("phases");
   for (Target target : {Target::kPrefill, Target::kDecode}) {
     if (phases.Has(Name(target))) {
       const std::vector<JsonReader> plans = phases.Object(Name(target)).Objects("plans");
-      predictions.push_back(plans.empty() ? Prediction{.target = target}
+      predictions.push_back(plans.empty() ? TargetPrediction{.target = target}
                                           : ReadPlan(plans.front(), target));
     }
   }

@@ -10,12 +10,12 @@
 namespace slicewise {
 
 // A prediction as a baseline holds it: {"fits": false}, or its layout, metrics and terms.
-[[nodiscard]] nlohmann::ordered_json PredictionJson(const Prediction& prediction);
+[[nodiscard]] nlohmann::ordered_json PredictionJson(const TargetPrediction& prediction);
 
 // Those of the members prefill, decode and deployment that are there.
-[[nodiscard]] std::vector<Prediction> ReadAcceptedPredictions(JsonReader& accepted);
+[[nodiscard]] std::vector<TargetPrediction> ReadAcceptedPredictions(JsonReader& accepted);
 
 // The first plan of each phase of a plan document, and its deployment.
-[[nodiscard]] std::vector<Prediction> ReadPlanPredictions(JsonReader& document);
+[[nodiscard]] std::vector<TargetPrediction> ReadPlanPredictions(JsonReader& document);
 
 }  // namespace slicewise

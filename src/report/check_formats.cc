@@ -117,7 +117,7 @@ Json TargetJson(const TargetComparison& target) {
                      {"found_seconds", term.after.base()},
                      {"change_seconds", term.change().base()}});
   }
-  const auto layout = [](const Prediction& p) { return p.fits ? Json(p.layout) : Json(); };
+  const auto layout = [](const TargetPrediction& p) { return p.fits ? Json(p.layout) : Json(); };
   return {{"target", Name(target.target)},
           {"verdict", Name(target.verdict)},
           {"accepted_layout", layout(target.accepted)},

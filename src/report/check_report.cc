@@ -38,7 +38,7 @@ std::string MissingText(const TargetComparison& target) {
 }
 
 // What the layout that misses by least would need.
-std::string NearestText(const Prediction& found) {
+std::string NearestText(const TargetPrediction& found) {
   return found.layout.empty() ? ""
                               : fmt::format(" (the nearest, {}, needs {} per chip)", found.layout,
                                             Format(found.memory));
@@ -117,7 +117,7 @@ Table MarkdownTable(const CheckReport& report) {
     for (const TargetComparison& target : scenario.targets) {
       std::vector<std::string> row = {Cell(scenario.name), std::string(Name(target.target)),
                                       MarkdownVerdict(target.verdict)};
-      const Prediction& found = target.found;
+      const TargetPrediction& found = target.found;
       const bool compared = target.metrics.size() == kMetrics.size();
       const auto arrow = [&](Metric metric) {
         return compared ? Arrow(target.metrics[static_cast<std::size_t>(metric)]) : "";

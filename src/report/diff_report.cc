@@ -54,7 +54,7 @@ void AddScenario(const std::string& name, const std::vector<TargetComparison>& t
   }
 }
 
-std::string Side(const Prediction& prediction, const std::string& text) {
+std::string Side(const TargetPrediction& prediction, const std::string& text) {
   return prediction.fits ? text : "does not fit";
 }
 
@@ -63,8 +63,8 @@ Table PredictionTable(const DiffReport& report) {
   table.columns = {{"scenario", false}, {"of", false},  {"latency before"}, {"after"},
                    {"change"},          {"MFU before"}, {"after"},          {"layout", false}};
   for (const PredictionDifference& row : report.predictions) {
-    const Prediction& before = row.comparison.accepted;
-    const Prediction& after = row.comparison.found;
+    const TargetPrediction& before = row.comparison.accepted;
+    const TargetPrediction& after = row.comparison.found;
     const bool both = before.fits && after.fits;
     const bool same = before.layout == after.layout;
     table.rows.push_back({row.scenario, std::string(Name(row.comparison.target)),
@@ -131,7 +131,7 @@ std::string Render(const DiffReport& report, std::size_t top,
   return text;
 }
 
-Json SideJson(const Prediction& prediction) {
+Json SideJson(const TargetPrediction& prediction) {
   if (!prediction.fits) {
     return {};
   }

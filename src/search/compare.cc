@@ -12,14 +12,14 @@ namespace {
 // Predictions carry nine digits, so a difference of two is known to about this fraction of either.
 constexpr double kRounding = 2e-9;
 
-const Prediction* Find(const std::vector<Prediction>& predictions, Target target) {
+const TargetPrediction* Find(const std::vector<TargetPrediction>& predictions, Target target) {
   const auto at = std::find_if(predictions.begin(), predictions.end(),
-                               [&](const Prediction& p) { return p.target == target; });
+                               [&](const TargetPrediction& p) { return p.target == target; });
   return at == predictions.end() ? nullptr : &*at;
 }
 
-MetricComparison CompareMetric(Metric metric, const Prediction& accepted, const Prediction& found,
-                               const Tolerances& tolerances) {
+MetricComparison CompareMetric(Metric metric, const TargetPrediction& accepted,
+                               const TargetPrediction& found, const Tolerances& tolerances) {
   MetricComparison comparison = {metric,
                                  ValueOf(accepted, metric),
                                  ValueOf(found, metric),
@@ -34,8 +34,8 @@ MetricComparison CompareMetric(Metric metric, const Prediction& accepted, const 
 
 // Fills in the verdict of a target of which both sides have a prediction.
 void Judge(TargetComparison& comparison, const Tolerances& tolerances) {
-  const Prediction& accepted = comparison.accepted;
-  const Prediction& found = comparison.found;
+  const TargetPrediction& accepted = comparison.accepted;
+  const TargetPrediction& found = comparison.found;
   if (!accepted.fits || !found.fits) {
     comparison.verdict = accepted.fits == found.fits ? Verdict::kOk
                          : found.fits                ? Verdict::kFeasible
@@ -53,7 +53,7 @@ void Judge(TargetComparison& comparison, const Tolerances& tolerances) {
 }
 
 // Whether the accepted plan of a phase is priced today as it was.
-bool PricedAsAccepted(Evaluator& evaluator, const Prediction& accepted) {
+bool PricedAsAccepted(Evaluator& evaluator, const TargetPrediction& accepted) {
   const Phase phase = accepted.target == Target::kPrefill ? Phase::kPrefill : Phase::kDecode;
   std::optional<Plan> plan;
   try {
@@ -113,20 +113,20 @@ std::string_view Describe(Verdict verdict) {
   return "";
 }
 
-std::vector<TargetComparison> Compare(const std::vector<Prediction>& accepted,
-                                      const std::vector<Prediction>& found,
+std::vector<TargetComparison> Compare(const std::vector<TargetPrediction>& accepted,
+                                      const std::vector<TargetPrediction>& found,
                                       const Tolerances& tolerances) {
   std::vector<TargetComparison> comparisons;
   for (Target target : kTargets) {
-    const Prediction* before = Find(accepted, target);
-    const Prediction* after = Find(found, target);
+    const TargetPrediction* before = Find(accepted, target);
+    const TargetPrediction* after = Find(found, target);
     if (before == nullptr && after == nullptr) {
       continue;
     }
     TargetComparison& comparison = comparisons.emplace_back();
     comparison.target = target;
-    comparison.accepted = before == nullptr ? Prediction{.target = target} : *before;
-    comparison.found = after == nullptr ? Prediction{.target = target} : *after;
+    comparison.accepted = before == nullptr ? TargetPrediction{.target = target} : *before;
+    comparison.found = after == nullptr ? TargetPrediction{.target = target} : *after;
     if (before == nullptr || after == nullptr) {
       comparison.verdict = Verdict::kMissing;
     } else {
@@ -199,7 +199,7 @@ std::vector<Cause> CausesOf(const Inputs& accepted, const Request& request,
   Evaluator evaluator(request.setting);
   bool priced = false;
   for (const TargetComparison& comparison : targets) {
-    const Prediction& before = comparison.accepted;
+    const TargetPrediction& before = comparison.accepted;
     if (!before.fits || before.target == Target::kDeployment) {
       continue;
     }

@@ -16,9 +16,9 @@ Target TargetOf(Phase phase) {
   return phase == Phase::kPrefill ? Target::kPrefill : Target::kDecode;
 }
 
-Prediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
+TargetPrediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
                         const Request& request) {
-  Prediction prediction;
+  TargetPrediction prediction;
   prediction.target = TargetOf(phase);
   const PhasePlans found =
       SearchPhase(evaluator, filter, phase, request.objective, request.targets, request.layouts);
@@ -42,9 +42,9 @@ Prediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase 
   return prediction;
 }
 
-Prediction PredictDeployment(Evaluator& evaluator, const LayoutFilter& filter,
+TargetPrediction PredictDeployment(Evaluator& evaluator, const LayoutFilter& filter,
                              const Request& request) {
-  Prediction prediction;
+  TargetPrediction prediction;
   prediction.target = Target::kDeployment;
   const std::optional<Deployment> found = SearchDeployment(evaluator, filter, OptionsOf(request));
   if (!found) {
@@ -110,7 +110,7 @@ std::string_view KeyOf(Metric metric) {
   return "";
 }
 
-double ValueOf(const Prediction& prediction, Metric metric) {
+double ValueOf(const TargetPrediction& prediction, Metric metric) {
   switch (metric) {
     case Metric::kLatency:
       return prediction.latency.base();
@@ -124,7 +124,7 @@ double ValueOf(const Prediction& prediction, Metric metric) {
   return 0;
 }
 
-void SetValue(Prediction& prediction, Metric metric, double value) {
+void SetValue(TargetPrediction& prediction, Metric metric, double value) {
   switch (metric) {
     case Metric::kLatency:
       prediction.latency = SecondsOf(value);
@@ -169,10 +169,10 @@ std::vector<CostTerm> TermsOf(const std::vector<BreakdownRow>& rows) {
   return terms;
 }
 
-std::vector<Prediction> Predict(const Request& request) {
+std::vector<TargetPrediction> Predict(const Request& request) {
   Evaluator evaluator(request.setting);
   const LayoutFilter filter(request.layout, evaluator.mesh());
-  std::vector<Prediction> predictions;
+  std::vector<TargetPrediction> predictions;
   bool feasible = true;
   for (Phase phase : request.phases) {
     predictions.push_back(PredictPhase(evaluator, filter, phase, request));
@@ -180,7 +180,7 @@ std::vector<Prediction> Predict(const Request& request) {
   }
   if (request.phases.size() == 2) {
     predictions.push_back(feasible ? PredictDeployment(evaluator, filter, request)
-                                   : Prediction{.target = Target::kDeployment});
+                                   : TargetPrediction{.target = Target::kDeployment});
   }
   return predictions;
 }

@@ -257,6 +257,7 @@ TEST_F(CheckTest, UpdateAcceptsAndKeepsEverythingElse) {
   const Outcome first = RunHere({"check", "b.json", "--update", "--reason", "faster gathers"});
   EXPECT_EQ(first.exit_code, 0) << first.err;
   EXPECT_THAT(first.out, HasSubstr("decode latency is"));
+  EXPECT_EQ(first.err, "slicewise: note: accepted anew: chat\n");
   const std::string text = Text();
   const Json updated = Json::parse(text);
   EXPECT_EQ(RunHere(Words("check b.json")).exit_code, 0);
@@ -295,10 +296,41 @@ TEST_F(CheckTest, UpdateWithNothingNewLeavesTheFileAlone) {
   struct stat before = {};
   struct stat after = {};
   ASSERT_EQ(stat(path("b.json").c_str(), &before), 0);
-  EXPECT_EQ(RunHere({"check", "b.json", "--update", "--reason", "none"}).exit_code, 0);
+  const Outcome outcome = RunHere({"check", "b.json", "--update", "--reason", "none"});
+  EXPECT_EQ(outcome.exit_code, 0);
+  EXPECT_EQ(outcome.err, "slicewise: note: nothing is new\n");
   ASSERT_EQ(stat(path("b.json").c_str(), &after), 0);
   EXPECT_EQ(Text(), odd);
   EXPECT_EQ(before.st_ino, after.st_ino);
+}
+
+// A release that predicts the same changes no baseline.
+TEST_F(CheckTest, AnotherVersionAloneIsNothingNew) {
+  Chat()["accepted"]["inputs"]["version"] = "0.0.1";
+  EXPECT_EQ(Report(0).at("passed"), true);
+  const std::string before = Text();
+  EXPECT_EQ(RunHere({"check", "b.json", "--update", "--reason", "r"}).exit_code, 0);
+  EXPECT_EQ(Text(), before);
+  // Another model is, even if it predicts the same: the next change is not to be blamed on it.
+  Chat()["accepted"]["inputs"]["model"] = "other";
+  EXPECT_EQ(Report(0).at("passed"), true);
+  EXPECT_EQ(RunHere({"check", "b.json", "--update", "--reason", "r"}).exit_code, 0);
+  EXPECT_EQ(Json::parse(Text()).at("history").back().at("changed"), Json({"chat"}));
+}
+
+TEST_F(CheckTest, NotesNameTheirScenario) {
+  WriteFile(path("s.json"), R"({"scenarios": [{"name": "m", "slice": "2x2x2", "phase": "decode",
+      "model": ")" + std::string(SLICEWISE_SOURCE_DIR) +
+                                R"(/tests/config/data/mistral-7b.json"}]})");
+  EXPECT_THAT(RunHere(Words("check --init s.json")).err,
+              testing::StartsWith("slicewise: note: m: "));
+}
+
+TEST_F(CheckTest, AnUnknownFormatIsRefusedBeforeAnythingIsDone) {
+  const std::string message =
+      "--format: found 'xml', expected text, json, github, junit, sarif, markdown, benchmark";
+  ExpectBadInput(RunHere(Words("check none.json --format xml")), message);
+  ExpectBadInput(RunHere(Words("check --init scenarios.json --output x --format xml")), message);
 }
 
 TEST_F(CheckTest, UpdateOfOneScenarioLeavesTheOthers) {

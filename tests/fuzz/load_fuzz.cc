@@ -9,6 +9,7 @@
 #include <fstream>
 #include <string>
 
+#include "slicewise/config/baseline_config.h"
 #include "slicewise/config/calibration_config.h"
 #include "slicewise/config/chip_config.h"
 #include "slicewise/config/measurement_config.h"
@@ -39,6 +40,15 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MayRefuse([&] { return slicewise::LoadCalibration(path); });
   MayRefuse([&] { return slicewise::LoadMeasurements(path); });
   std::remove(path.c_str());
+  const slicewise::Document document = {.source = "fuzz", .text = text};
+  MayRefuse([&] { return slicewise::NewBaseline(document); });
+  MayRefuse([&] { return slicewise::ReadPredictions(document); });
+  MayRefuse([&] {
+    // What can be read can be written, and what is written can be read.
+    static_cast<void>(slicewise::ReadBaseline(document));
+    return slicewise::ReadPredictions(
+        {.source = "fuzz", .text = slicewise::AcceptedBaseline(document, {}, "fuzz", "0")});
+  });
   const slicewise::Mesh mesh(slicewise::Slice{.dims = {4, 4, 4}, .wraps = true});
   MayRefuse([&] {
     const slicewise::Layout layout = slicewise::ParseLayout(text, mesh);

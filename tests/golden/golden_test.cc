@@ -13,13 +13,13 @@
 namespace slicewise {
 namespace {
 
-std::string RunAt(std::size_t width, const std::string& command) {
+std::string RunAt(std::size_t width, const std::string& command, int exit_code = 0) {
   std::istringstream words(command);
   const std::vector<std::string> args{std::istream_iterator<std::string>(words),
                                       std::istream_iterator<std::string>()};
   std::ostringstream out;
   std::ostringstream err;
-  EXPECT_EQ(Run(args, out, err, {.width = width}), 0) << command;
+  EXPECT_EQ(Run(args, out, err, {.width = width}), exit_code) << command;
   EXPECT_EQ(err.str(), "") << command;
   return out.str();
 }
@@ -69,9 +69,25 @@ TEST(GoldenTest, ListTable) {
 
 TEST(GoldenTest, Layouts) { ExpectGolden("list-layouts.txt", RunWide("list layouts")); }
 
+// A baseline with one scenario of every verdict, the last of which makes it exit code 3.
+TEST(GoldenTest, Check) {
+  const std::string path = "tests/baseline/example.json";
+  const std::string root = std::string(SLICEWISE_SOURCE_DIR) + "/";
+  for (const auto& [format, name] :
+       {std::pair("text", "check.txt"), std::pair("markdown", "check.md"),
+        std::pair("github", "check-github.txt"), std::pair("junit", "check-junit.xml")}) {
+    std::string text = RunAt(Terminal().width, "check " + root + path + " --format " + format, 3);
+    for (std::size_t at = 0; (at = text.find(root)) != std::string::npos;) {
+      text.erase(at, root.size());
+    }
+    ExpectGolden(name, text);
+  }
+}
+
 TEST(GoldenTest, Help) {
   ExpectGolden("help.txt", RunWide("--help"));
-  for (const char* command : {"plan", "export", "capacity", "list", "validate", "calibrate"}) {
+  for (const char* command : {"plan", "pareto", "explain", "export", "capacity", "list", "validate",
+                              "calibrate", "check", "diff"}) {
     ExpectGolden(std::string("help-") + command + ".txt",
                  RunWide(std::string(command) + " --help"));
   }

@@ -20,10 +20,22 @@ Setting Base(const Calibration& calibration = RoughCalibration()) {
 }
 Provenance Origin() { return {"1.2.3", "a model", "a chip", "a calibration", {"a note"}}; }
 
+Request RequestOf(const Setting& setting, const std::vector<Phase>& phases,
+                  const std::string& filter) {
+  Request request;
+  request.setting = setting;
+  request.provenance = Origin();
+  request.phases = phases;
+  request.layout = filter;
+  return request;
+}
+
 PlanReport Report(const Setting& setting, const std::string& filter = "*/*/*",
                   std::vector<Phase> phases = {Phase::kPrefill, Phase::kDecode},
                   std::size_t top = 5) {
-  return MakePlanReport(setting, Origin(), phases, filter, Objective::kLatency, top);
+  Request request = RequestOf(setting, phases, filter);
+  request.top = top;
+  return MakePlanReport(request);
 }
 
 // The keys of design section 7, and no others.
@@ -276,8 +288,8 @@ TEST(Explain, OpsSumToTheLatency) {
   calibration.step_latency = 0;
   for (const char* layout : {"Ex.Fyz/ws/Bxyz", "Ex.Fyz/wg-xyz/Bxyz", "Fxyz/ws/Hxyz/Ex"}) {
     const ExplainReport report =
-        MakeExplainReport(Base(calibration), Origin(), {Phase::kPrefill, Phase::kDecode}, layout,
-                          Objective::kLatency);
+        MakeExplainReport(
+            RequestOf(Base(calibration), {Phase::kPrefill, Phase::kDecode}, layout));
     ASSERT_EQ(report.explanations.size(), 2U);
     for (const Explanation& explanation : report.explanations) {
       double seconds = 0;
@@ -292,7 +304,7 @@ TEST(Explain, OpsSumToTheLatency) {
 // The first einsum of Ex.Fyz in the paper's notation.
 TEST(Explain, ShapesInThePapersNotation) {
   const ExplainReport report =
-      MakeExplainReport(Base(), Origin(), {Phase::kDecode}, "Ex.Fyz/ws/Bxyz", Objective::kLatency);
+      MakeExplainReport(RequestOf(Base(), {Phase::kDecode}, "Ex.Fyz/ws/Bxyz"));
   for (const ExplainedOp& op : report.explanations[0].ops) {
     if (op.section == "layer" && op.kind == "einsum") {
       EXPECT_EQ(op.contracted, "E");
@@ -309,7 +321,7 @@ TEST(Explain, ShapesInThePapersNotation) {
 TEST(Explain, SensitivitiesAreRepriced) {
   const Setting setting = Base();
   const ExplainReport report =
-      MakeExplainReport(setting, Origin(), {Phase::kDecode}, "Ex.Fyz/ws/Bxyz", Objective::kLatency);
+      MakeExplainReport(RequestOf(setting, {Phase::kDecode}, "Ex.Fyz/ws/Bxyz"));
   Setting faster = setting;
   faster.chip.link_bandwidth *= 1.1;
   Evaluator before(setting);
@@ -334,7 +346,7 @@ TEST(Explain, SensitivitiesAreRepriced) {
 TEST(ExplainJson, CarriesTheTraffic) {
   const Setting setting = Base();
   const ExplainReport report =
-      MakeExplainReport(setting, Origin(), {Phase::kDecode}, "Ex.Fyz/ws/Bxyz", Objective::kLatency);
+      MakeExplainReport(RequestOf(setting, {Phase::kDecode}, "Ex.Fyz/ws/Bxyz"));
   const std::string json = ExplainJson(report).dump();
   Evaluator evaluator(setting);
   static_cast<void>(

@@ -1,6 +1,8 @@
 // Ranking, rejection and deployments, against brute force.
 #include "slicewise/search/search.h"
 
+#include "slicewise/search/deployment.h"
+
 #include <map>
 #include <numeric>
 #include <random>

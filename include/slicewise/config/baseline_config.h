@@ -29,9 +29,9 @@ struct BaselineScenario {
   std::string name;
   std::size_t line = 0;  // in the file, from 1
   Request request;
-  Tolerances tolerances;             // its own, else the file's, else 0.1 % and the same layout
-  std::vector<Prediction> accepted;  // empty where nothing is accepted yet
-  Inputs inputs;                     // of `accepted`
+  Tolerances tolerances;  // its own, else the file's, else 0.1 % and the same layout
+  std::vector<TargetPrediction> accepted;  // empty where nothing is accepted yet
+  Inputs inputs;                           // of `accepted`
 };
 
 struct Baseline {
@@ -50,7 +50,7 @@ struct Baseline {
 // What is accepted of the scenario at `index`.
 struct Acceptance {
   std::size_t index = 0;
-  std::vector<Prediction> predictions;
+  std::vector<TargetPrediction> predictions;
   Inputs inputs;
 };
 

@@ -71,15 +71,15 @@ struct TermChange {
 struct TargetComparison {
   Target target = Target::kPrefill;
   Verdict verdict = Verdict::kOk;
-  Prediction accepted;
-  Prediction found;
+  TargetPrediction accepted;
+  TargetPrediction found;
   std::vector<MetricComparison> metrics;  // empty unless both fit
   std::vector<TermChange> terms;          // that differ, largest change first
 };
 
 // One comparison per target of either side, in the order of kTargets.
-[[nodiscard]] std::vector<TargetComparison> Compare(const std::vector<Prediction>& accepted,
-                                                    const std::vector<Prediction>& found,
+[[nodiscard]] std::vector<TargetComparison> Compare(const std::vector<TargetPrediction>& accepted,
+                                                    const std::vector<TargetPrediction>& found,
                                                     const Tolerances& tolerances);
 
 // The terms that differ, largest change first.

@@ -31,7 +31,7 @@ struct CostTerm {
   bool operator==(const CostTerm&) const = default;
 };
 
-struct Prediction {
+struct TargetPrediction {
   Target target = Target::kPrefill;
   // False: no layout is legal and fits. Then `layout` and `memory` are of the one that misses by
   // least, empty where none is legal, and nothing else means anything.
@@ -43,16 +43,16 @@ struct Prediction {
   Bytes memory;                 // per chip at the fullest moment; of a deployment the fuller phase
   std::vector<CostTerm> terms;  // sum to the latency; of a deployment, its two phases
 
-  bool operator==(const Prediction&) const = default;
+  bool operator==(const TargetPrediction&) const = default;
 };
 
 // One per phase asked for; with both phases the deployment too.
-[[nodiscard]] std::vector<Prediction> Predict(const Request& request);
+[[nodiscard]] std::vector<TargetPrediction> Predict(const Request& request);
 
 // The predictions that stand under one name in a file.
 struct NamedPredictions {
   std::string name;
-  std::vector<Prediction> predictions;
+  std::vector<TargetPrediction> predictions;
 };
 
 enum class Metric : std::uint8_t { kLatency, kMfu, kCost, kMemory };
@@ -63,8 +63,8 @@ inline constexpr std::array<Metric, 4> kMetrics = {Metric::kLatency, Metric::kMf
 // The name with its unit, as documents spell it: "latency_seconds", "chip_seconds_per_token".
 [[nodiscard]] std::string_view KeyOf(Metric metric);
 // In SI base units.
-[[nodiscard]] double ValueOf(const Prediction& prediction, Metric metric);
-void SetValue(Prediction& prediction, Metric metric, double value);
+[[nodiscard]] double ValueOf(const TargetPrediction& prediction, Metric metric);
+void SetValue(TargetPrediction& prediction, Metric metric, double value);
 // Only of MFU is more better.
 [[nodiscard]] constexpr bool MoreIsBetter(Metric metric) { return metric == Metric::kMfu; }
 
