@@ -13,6 +13,7 @@
 #include "slicewise/config/chip_config.h"
 #include "slicewise/config/measurement_config.h"
 #include "slicewise/config/model_config.h"
+#include "slicewise/config/plan_config.h"
 #include "slicewise/layout/layout.h"
 #include "slicewise/units/input_error.h"
 
@@ -38,6 +39,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MayRefuse([&] { return slicewise::LoadChip(path); });
   MayRefuse([&] { return slicewise::LoadCalibration(path); });
   MayRefuse([&] { return slicewise::LoadMeasurements(path); });
+  MayRefuse([&] { return slicewise::LoadPlanFile(path); });
   std::remove(path.c_str());
   const slicewise::Mesh mesh(slicewise::Slice{.dims = {4, 4, 4}, .wraps = true});
   MayRefuse([&] {

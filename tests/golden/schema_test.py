@@ -58,6 +58,10 @@ LIVE = {
     "verify": [f"verify {SMALL} --layout Ex.Fyz/ws/Bxyz"],
 }
 
+# Plans whose export to JAX is a document too.
+EXPORTED = [f"plan {SETTING} --decode-batch 64", "plan --model llama-3-8b --slice 2x2x4 --batch 8",
+            f"plan {SETTING} --phase decode --batch 64"]
+
 PRESETS = {"models": "model", "chips": "chip", "calibrations": "calibration",
            "measurements": "measurements"}
 
@@ -158,8 +162,9 @@ def damaged(document, path=()):
 
 
 def is_free_form(what):
-    """Sources may have any key, and so may lack any."""
-    return what.startswith("/sources:")
+    """Sources and tables of tensors may have any key, and so may lack any."""
+    return what.startswith(("/sources:", "/weights:")) or what.startswith(
+        ("/phases/prefill/tensors:", "/phases/decode/tensors:"))
 
 
 # Keys that a document may lack.
@@ -179,6 +184,7 @@ OPTIONAL = {
     "model": {"/: no nominal_parameters", "/: no biases", "/: no query_key_norm",
               "/biases: no attention_qkv", "/biases: no attention_output"},
     "capacity": set(),
+    "jax": {"/phases: no prefill", "/phases: no decode"},
 }
 
 
@@ -253,6 +259,21 @@ def check_live(checker, source, binary):
                 checker.reject_damaged(name, document, request)
 
 
+def check_exports(checker, source, binary):
+    for request in EXPORTED:
+        plan = subprocess.run([binary, *request.split(), "--format", "json"], cwd=source,
+                              capture_output=True, check=True)
+        run = subprocess.run([binary, "export", "-", "--to", "jax"], input=plan.stdout,
+                             capture_output=True, check=False)
+        if run.returncode != 0:
+            checker.failures.append(f"export of {request}: {run.stderr}")
+            continue
+        document = json.loads(run.stdout)
+        checker.accept("jax", document, f"export of {request}")
+        if request == EXPORTED[0]:
+            checker.reject_damaged("jax", document, f"export of {request}")
+
+
 def check_reader_agrees(checker, source, binary):
     """What the binary's own reader accepts of a damaged model, the schema accepts, and vice versa."""
     model = load(source / "configs/models/falcon-40b.json")
@@ -278,6 +299,7 @@ def main():
     check_presets(checker, source / "configs")
     check_goldens(checker, source / "tests/golden/data")
     check_live(checker, source, binary)
+    check_exports(checker, source, binary)
     check_reader_agrees(checker, source, binary)
     for name in sorted(set(schemas.documents) - checker.seen):
         checker.failures.append(f"{name}.schema.json describes no document that was seen")
