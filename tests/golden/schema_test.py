@@ -114,11 +114,11 @@ def open_objects(node, path="#"):
 
 
 def trimmed(node):
-    """The document with one element in each array: all that damaged() visits."""
+    """The document with one element in each array of objects: all that damaged() visits."""
     if isinstance(node, dict):
         return {key: trimmed(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [trimmed(element) for element in node[:1]]
+    if isinstance(node, list) and node and isinstance(node[0], dict):
+        return [trimmed(node[0])]
     return node
 
 
