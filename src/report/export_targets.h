@@ -20,7 +20,7 @@ struct ExportInput {
     return phases.prefill && phases.decode && phases.prefill->layout != phases.decode->layout;
   }
   [[nodiscard]] std::int64_t SizeOf(const std::string& axis) const;
-  [[nodiscard]] std::int64_t SizeOf(const PhaseAxes::Names& axes) const;
+  [[nodiscard]] std::int64_t SizeOf(const PhaseAxes::Names& names) const;
 };
 
 inline bool Has(const PhaseAxes::Names& axes, const std::string& axis) {

@@ -256,24 +256,33 @@ std::int64_t TrueSequence(const Program& program, std::int64_t position) {
 
 // Every group of query heads that share a KV head is padded alike, at its end (PaddedHeads).
 std::int64_t TrueHead(const Program& program, const Model& model, std::int64_t position) {
-  const std::int64_t groups = model.multihead() ? 1 : model.kv_heads;
-  const std::int64_t stored = Whole(program.dim(Dim::kHeads).padded) / groups;
-  const std::int64_t real = model.query_heads / groups;
+  const std::int64_t stored = Whole(program.dim(Dim::kHeads).padded) / model.kv_heads;
+  const std::int64_t real = model.query_heads / model.kv_heads;
   return position % stored < real ? position / stored * real + position % stored : -1;
 }
 
-std::int64_t TrueIndex(const Program& program, const Model& model, Dim dim, std::int64_t position) {
+// Whether the dim's padded indices may stand for others than themselves. The long dims do not: no
+// list is made of them.
+bool IsMapped(const Program& program, const Model& model, Dim dim) {
   const DimInfo& info = program.dim(dim);
+  if (dim == Dim::kAttentionBatch) {
+    const DimInfo& plain = program.dim(Dim::kBatch);
+    return !plain.order.set().empty() && plain.padded < info.padded;
+  }
+  if (dim == Dim::kHeads) {
+    return !model.multihead() && model.kv_heads > 1 && info.size < info.padded;
+  }
+  return (dim == Dim::kKvHeads || dim == Dim::kCacheKvHeads) && !model.multihead();
+}
+
+std::int64_t TrueIndex(const Program& program, const Model& model, Dim dim, std::int64_t position) {
   if (dim == Dim::kAttentionBatch) {
     return TrueSequence(program, position);
   }
   if (dim == Dim::kHeads) {
     return TrueHead(program, model, position);
   }
-  if ((dim == Dim::kKvHeads || dim == Dim::kCacheKvHeads) && !model.multihead()) {
-    return KvHeadOfSlot(position, model.kv_heads, program.mesh.IntSize(info.order.set()));
-  }
-  return position < Whole(info.size) ? position : -1;
+  return KvHeadOfSlot(position, model.kv_heads, program.mesh.IntSize(program.dim(dim).order.set()));
 }
 
 }  // namespace
@@ -310,6 +319,9 @@ std::string_view SectionName(const Program& program, std::size_t op) {
 }
 
 std::vector<std::int64_t> TrueIndices(const Program& program, const Model& model, Dim dim) {
+  if (!IsMapped(program, model, dim)) {
+    return {};
+  }
   std::vector<std::int64_t> indices(static_cast<std::size_t>(Whole(program.dim(dim).padded)));
   const std::int64_t size = Whole(program.dim(dim).size);
   bool plain = true;

@@ -14,6 +14,7 @@
 #include "slicewise/config/chip_config.h"
 #include "slicewise/config/measurement_config.h"
 #include "slicewise/config/model_config.h"
+#include "slicewise/config/plan_config.h"
 #include "slicewise/layout/layout.h"
 #include "slicewise/units/input_error.h"
 
@@ -39,6 +40,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   MayRefuse([&] { return slicewise::LoadChip(path); });
   MayRefuse([&] { return slicewise::LoadCalibration(path); });
   MayRefuse([&] { return slicewise::LoadMeasurements(path); });
+  MayRefuse([&] { return slicewise::LoadPlanFile(path); });
   std::remove(path.c_str());
   const slicewise::Document document = {.source = "fuzz", .text = text};
   MayRefuse([&] { return slicewise::NewBaseline(document); });

@@ -61,6 +61,10 @@ LIVE = {
     "diff": ["diff tests/golden/data/plan.json tests/baseline/presets.json"],
 }
 
+# Plans whose export to JAX is a document too.
+EXPORTED = [f"plan {SETTING} --decode-batch 64", "plan --model llama-3-8b --slice 2x2x4 --batch 8",
+            f"plan {SETTING} --phase decode --batch 64"]
+
 PRESETS = {"models": "model", "chips": "chip", "calibrations": "calibration",
            "measurements": "measurements", "scenarios": "baseline"}
 
@@ -113,11 +117,11 @@ def open_objects(node, path="#"):
 
 
 def trimmed(node):
-    """The document with one element in each array: all that damaged() visits."""
+    """The document with one element in each array of objects: all that damaged() visits."""
     if isinstance(node, dict):
         return {key: trimmed(value) for key, value in node.items()}
-    if isinstance(node, list):
-        return [trimmed(element) for element in node[:1]]
+    if isinstance(node, list) and node and isinstance(node[0], dict):
+        return [trimmed(node[0])]
     return node
 
 
@@ -161,8 +165,9 @@ def damaged(document, path=()):
 
 
 def is_free_form(what):
-    """Sources and the terms of a cost may have any key, and so may lack any."""
-    return what.startswith("/sources:") or "/terms:" in what
+    """Sources, terms of a cost and tables of tensors may have any key, and so may lack any."""
+    return "/terms:" in what or what.startswith(
+        ("/sources:", "/weights:", "/phases/prefill/tensors:", "/phases/decode/tensors:"))
 
 
 # Keys that a document may lack.
@@ -184,6 +189,7 @@ OPTIONAL = {
     "capacity": set(),
     "baseline": {"/: no comment", "/: no history", "no accepted", "no decode_batch", "no prefill",
                  "no decode", "no deployment"},
+    "jax": {"/phases: no prefill", "/phases: no decode"},
 }
 
 
@@ -258,6 +264,21 @@ def check_live(checker, source, binary):
                 checker.reject_damaged(name, document, request)
 
 
+def check_exports(checker, source, binary):
+    for request in EXPORTED:
+        plan = subprocess.run([binary, *request.split(), "--format", "json"], cwd=source,
+                              capture_output=True, check=True)
+        run = subprocess.run([binary, "export", "-", "--to", "jax"], input=plan.stdout,
+                             capture_output=True, check=False)
+        if run.returncode != 0:
+            checker.failures.append(f"export of {request}: {run.stderr}")
+            continue
+        document = json.loads(run.stdout)
+        checker.accept("jax", document, f"export of {request}")
+        if request == EXPORTED[0]:
+            checker.reject_damaged("jax", document, f"export of {request}")
+
+
 def check_reader_agrees(checker, source, binary):
     """What the binary's own reader accepts of a damaged model, the schema accepts, and vice versa."""
     model = load(source / "configs/models/falcon-40b.json")
@@ -283,6 +304,7 @@ def main():
     check_presets(checker, source / "configs")
     check_goldens(checker, source / "tests/golden/data")
     check_live(checker, source, binary)
+    check_exports(checker, source, binary)
     check_reader_agrees(checker, source, binary)
     for name in sorted(set(schemas.documents) - checker.seen):
         checker.failures.append(f"{name}.schema.json describes no document that was seen")

@@ -172,12 +172,11 @@ class Interpreter:
 
     def lookup(self, op, env):
         (tokens, table, out), _ = self.names(op)
-        everything = lambda chip: np.arange(self.model["vocabulary"])
-        own = np.stack([np.where(np.isin(everything(chip), self.box(table, 0)(chip)),
-                                 everything(chip), -1) for chip in self.phase.chips])
-        place = np.stack([positions(row, self.box(table, 0)(chip))
-                          for row, chip in zip(own, self.phase.chips)])
-        rows = jnp.asarray(place)[jax.lax.axis_index(tuple(self.phase.axes))][env[tokens.name]]
+        row_of = np.full((len(self.phase.chips), self.model["vocabulary"]), -1)
+        for at, chip in enumerate(self.phase.chips):
+            held = self.box(table, 0)(chip)
+            row_of[at, held[held >= 0]] = np.flatnonzero(held >= 0)
+        rows = jnp.asarray(row_of)[jax.lax.axis_index(tuple(self.phase.axes))][env[tokens.name]]
         env[out.name] = jnp.where((rows >= 0)[..., None], env[table.name][jnp.maximum(rows, 0)], 0)
 
     def norm_statistics(self, op, env):

@@ -10,7 +10,6 @@ import math
 import numpy as np
 
 NORM_EPSILON = 1e-6
-NORMAL = {"scale": 0.3}
 
 
 def shapes(model):
