@@ -17,7 +17,7 @@ Target TargetOf(Phase phase) {
 }
 
 TargetPrediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, Phase phase,
-                        const Request& request) {
+                              const Request& request) {
   TargetPrediction prediction;
   prediction.target = TargetOf(phase);
   const PhasePlans found =
@@ -43,7 +43,7 @@ TargetPrediction PredictPhase(Evaluator& evaluator, const LayoutFilter& filter, 
 }
 
 TargetPrediction PredictDeployment(Evaluator& evaluator, const LayoutFilter& filter,
-                             const Request& request) {
+                                   const Request& request) {
   TargetPrediction prediction;
   prediction.target = Target::kDeployment;
   const std::optional<Deployment> found = SearchDeployment(evaluator, filter, OptionsOf(request));

@@ -288,8 +288,7 @@ TEST(Explain, OpsSumToTheLatency) {
   calibration.step_latency = 0;
   for (const char* layout : {"Ex.Fyz/ws/Bxyz", "Ex.Fyz/wg-xyz/Bxyz", "Fxyz/ws/Hxyz/Ex"}) {
     const ExplainReport report =
-        MakeExplainReport(
-            RequestOf(Base(calibration), {Phase::kPrefill, Phase::kDecode}, layout));
+        MakeExplainReport(RequestOf(Base(calibration), {Phase::kPrefill, Phase::kDecode}, layout));
     ASSERT_EQ(report.explanations.size(), 2U);
     for (const Explanation& explanation : report.explanations) {
       double seconds = 0;

@@ -1,8 +1,6 @@
 // Ranking, rejection and deployments, against brute force.
 #include "slicewise/search/search.h"
 
-#include "slicewise/search/deployment.h"
-
 #include <map>
 #include <numeric>
 #include <random>
@@ -10,6 +8,7 @@
 
 #include "program/program_test_util.h"
 #include "slicewise/program/reshard.h"
+#include "slicewise/search/deployment.h"
 
 namespace slicewise {
 namespace {
