@@ -3,6 +3,8 @@
 #include <array>
 #include <string_view>
 
+#include "slicewise/units/text.h"
+
 namespace slicewise {
 namespace {
 
@@ -55,6 +57,21 @@ std::string KeyOf(const JsonReader& scenario, const Field& field) {
   return std::string(field.long_key);
 }
 
+// A limit in seconds, as a plan document gives it, in place of one with its unit.
+void ReadSeconds(JsonReader& scenario, const std::string& member, Value value,
+                 RequestOptions& options) {
+  const std::string key = member + "_seconds";
+  const std::optional<double> seconds = scenario.OptionalPositive(key);
+  if (!seconds) {
+    return;
+  }
+  if (scenario.Has(member)) {
+    scenario.Fail(key, "found a value, expected none beside '" + member + "'");
+  }
+  options.*value = FormatExact(*seconds) + " s";
+  options.keys[member] = key;
+}
+
 // "phases": ["prefill", "decode"], as in a plan document.
 std::optional<std::string> ReadPhases(JsonReader& scenario) {
   if (!scenario.Has("phases")) {
@@ -94,6 +111,8 @@ RequestOptions ReadScenario(JsonReader& scenario) {
     options.phase = phases;
     options.keys["phase"] = "phases";
   }
+  ReadSeconds(scenario, "ttft", &RequestOptions::ttft, options);
+  ReadSeconds(scenario, "tpot", &RequestOptions::tpot, options);
   options.fixed_context = scenario.OptionalFlag("fixed_context").value_or(false);
   options.same_layout = scenario.OptionalFlag("same_layout").value_or(false);
   for (std::string_view derived : {"accelerator_type", "chips", "tensor_cores"}) {

@@ -23,7 +23,7 @@ PlanReport Heading(const CapacityReport& report) {
   heading.request.setting = report.setting;
   heading.request.provenance = report.provenance;
   heading.request.layout = report.layout_filter;
-  heading.phases = {PhaseReport{.phase = Phase::kDecode}};
+  heading.request.phases = {Phase::kDecode};
   return heading;
 }
 

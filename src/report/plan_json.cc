@@ -12,8 +12,8 @@ Json WorkloadJson(const PlanReport& report) {
   const Setting& s = report.request.setting;
   const Workload& w = s.workload;
   Json phases = Json::array();
-  for (const PhaseReport& phase : report.phases) {
-    phases.push_back(Name(phase.phase));
+  for (Phase phase : report.request.phases) {
+    phases.push_back(Name(phase));
   }
   return {{"phases", phases},
           {"prefill_batch", w.prefill_batch},

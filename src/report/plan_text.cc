@@ -203,8 +203,11 @@ std::string InfeasibleText(const PlanReport& report) {
       const PlanEntry& entry = phase.entries.front();
       text += fmt::format("{} {}\n", entry.layout, Words(*entry.plan.violation));
     } else if (phase.rejected.nearest) {
-      text += fmt::format("no layout will do; the nearest, {}, {}\n", phase.nearest_layout,
-                          Words(*phase.rejected.nearest->violation));
+      const Violation& violation = *phase.rejected.nearest->violation;
+      const bool memory = violation.code == Violation::Code::kMemory;
+      text +=
+          fmt::format("no layout {}; the nearest, {}, {}\n", memory ? "fits" : "keeps the limits",
+                      phase.nearest_layout, Words(violation));
     } else {
       const std::int64_t heads = report.request.setting.padded_heads;
       text += fmt::format("no legal layout{}\n",

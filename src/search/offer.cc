@@ -1,6 +1,7 @@
 #include "slicewise/search/offer.h"
 
 #include <algorithm>
+#include <limits>
 
 namespace slicewise {
 namespace {
@@ -36,6 +37,13 @@ std::optional<Offer> NearestOffer(const Setting& base, const SweepSpace& space, 
   one.progress = nullptr;
   if (First(SweepPhase(base, space, phase, one))) {
     return std::nullopt;
+  }
+  Setting roomy = base;
+  roomy.chip.hbm_usable = BytesOf(std::numeric_limits<double>::infinity());
+  SweepOptions unlimited = one;
+  unlimited.targets = {};
+  if (!First(SweepPhase(roomy, space, phase, unlimited))) {
+    return std::nullopt;  // no layout is legal: no limit binds
   }
   Offer offer;
   offer.sufficient = FewestChips(base, space, phase, one);

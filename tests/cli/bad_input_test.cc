@@ -275,7 +275,7 @@ TEST(BadInputTest, UnknownCommands) {
     EXPECT_EQ(outcome.err.substr(0, message.size()), message);
     EXPECT_EQ(std::count(outcome.err.begin(), outcome.err.end(), '\n'), 1);
   };
-  starts({}, "slicewise: a command is required: plan, explain, capacity, ");
+  starts({}, "slicewise: a command is required: plan, pareto, explain, ");
   starts({"plann"}, "slicewise: 'plann' is not a command; did you mean 'plan'?; the commands are ");
   starts({"explian", "--model", "palm-8b"},
          "slicewise: 'explian' is not a command; did you mean 'explain'?; the commands are ");

@@ -153,9 +153,9 @@ TEST(CommandTest, ALayoutThatIsNamedIsPricedEvenIfItDoesNotFit) {
   EXPECT_EQ(outcome.exit_code, 3);
   EXPECT_THAT(outcome.out, HasSubstr("\n1  Exyz/ws/Bxyz  "));
   EXPECT_THAT(outcome.out, HasSubstr("!\n")) << "the memory that does not fit is marked";
-  EXPECT_THAT(outcome.err,
-              StartsWith("slicewise: prefill: Exyz/ws/Bxyz does not fit: it needs 12"));
-  EXPECT_THAT(outcome.err, HasSubstr(" GiB per chip and has 30.8 GiB\n"));
+  EXPECT_THAT(
+      outcome.err,
+      StartsWith("slicewise: prefill: Exyz/ws/Bxyz needs 128 GiB per chip, has 30.8 GiB\n"));
 
   const Json json = Json::parse(RunBinary(Args{"plan"} + setting + Words("--format json")).out);
   const Json& plan = json.at("phases").at("decode").at("plans").at(0);
@@ -260,6 +260,12 @@ TEST(CommandTest, TheDefaultsAreTheDocumentedOnes) {
                          {"scope", "end-to-end"},
                          {"padded_heads", nullptr},
                          {"layout", "*/*/*"},
+                         {"layouts", "paper"},
+                         {"same_layout", false},
+                         {"prefill_chunk", nullptr},
+                         {"ttft_seconds", nullptr},
+                         {"tpot_seconds", nullptr},
+                         {"min_context", nullptr},
                          {"objective", "latency"},
                          {"calibration", "tpu-v4"},
                          {"network", "torus"}};

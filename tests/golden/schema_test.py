@@ -35,6 +35,14 @@ LIVE = {
         f"plan {SETTING} --pad-heads 7",  # nothing is legal
         "plan --model figure-3 --slice 4x4x8_twisted --batch 64",
         f"plan --model {DATA}/mistral-7b.json --slice 2x2x2",  # with a note
+        f"plan {SETTING} --ttft 100ms --tpot 1ms --min-context 4096 --prefill-chunk 512",
+        "plan --model palm-62b --max-chips 16 --batch 1..8 --weights bf16,int8 --layouts all",
+        "plan --model palm-8b --slice all --max-chips 8 --batch 1,64 --same-layout --tpot 30ms",
+        "plan --model palm-540b --max-chips 16",  # nothing fits
+    ],
+    "pareto": [
+        "pareto --model palm-62b --max-chips 16 --batch 1..8 --weights bf16,int8",
+        "pareto --model palm-540b --max-chips 16 --phase decode",
     ],
     "explain": [
         f"explain {SETTING} --decode-batch 64",
@@ -172,7 +180,10 @@ def is_free_form(what):
 
 # Keys that a document may lack.
 OPTIONAL = {
-    "plan": {"/phases: no prefill", "/phases: no decode"},
+    "plan": {"/phases: no prefill", "/phases: no decode", "/sweep/phases: no prefill",
+             "/sweep/phases: no decode", "/: no sweep"},
+    "pareto": {"/phases: no prefill", "/phases: no decode"},
+    "chip": {"/: no host_bandwidth"},
     "explain": {"/phases: no prefill", "/phases: no decode"},
     "list": {f"/: no {key}" for key in ("models", "chips", "slices", "calibrations", "layouts")},
     "calibration": {f"/: no {key}"

@@ -283,7 +283,7 @@ TEST_P(EveryProgram, TheResidualIsSharedOutAsDesigned) {
                    for (const Tensor& tensor : program.tensors) {
                      if (tensor.role == TensorRole::kResidual) {
                        ++residuals;
-                       EXPECT_EQ(tensor.ShardingOf(Dim::kBatch), layout.gathered);
+                       EXPECT_EQ(tensor.ShardingOf(Dim::kBatch), layout.gathered | layout.replicas);
                        EXPECT_EQ(tensor.ShardingOf(Dim::kEmbed), layout.residual_embed());
                        EXPECT_TRUE(tensor.partial.empty());
                        EXPECT_EQ(tensor.type, DataType::kBf16);

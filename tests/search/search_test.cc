@@ -44,7 +44,8 @@ TEST(SearchPhase, FindsTheBestOfAllLayouts) {
 TEST(SearchPhase, OrderFollowsTheObjective) {
   Evaluator evaluator(Base(MultiqueryModel()));
   const Mesh& mesh = evaluator.mesh();
-  for (Objective objective : {Objective::kLatency, Objective::kMfu, Objective::kCost}) {
+  for (Objective objective :
+       {Objective::kLatency, Objective::kMfu, Objective::kCost, Objective::kThroughput}) {
     const PhasePlans found = SearchPhase(evaluator, All(mesh), Phase::kDecode, objective);
     for (std::size_t i = 1; i < found.plans.size(); ++i) {
       const Plan& a = found.plans[i - 1];
@@ -52,6 +53,9 @@ TEST(SearchPhase, OrderFollowsTheObjective) {
       EXPECT_TRUE(Better(a, b, objective, mesh));
       EXPECT_FALSE(Better(b, a, objective, mesh));
       switch (objective) {
+        case Objective::kThroughput:
+          EXPECT_GE(a.tokens_per_second, b.tokens_per_second);
+          break;
         case Objective::kLatency:
           EXPECT_LE(a.latency, b.latency);
           break;
@@ -67,6 +71,7 @@ TEST(SearchPhase, OrderFollowsTheObjective) {
   EXPECT_EQ(Name(Objective::kLatency), "latency");
   EXPECT_EQ(Name(Objective::kMfu), "mfu");
   EXPECT_EQ(Name(Objective::kCost), "cost");
+  EXPECT_EQ(Name(Objective::kThroughput), "throughput");
 }
 
 TEST(SearchPhase, IsDeterministic) {
@@ -224,6 +229,18 @@ struct BestPair {
   double latency = 1e30;
   std::string text;
 };
+
+// One copy of the weights and all of decode's cache, while either a prefill runs or a decode step.
+bool FitTogether(const Plan& prefill, const Plan& decode, const Chip& chip) {
+  const auto passing = [](const MemoryUse& use) {
+    return (use.activations + use.gathered_weights + use.logits).base();
+  };
+  const double prefilling = passing(prefill.memory) + prefill.memory.kv_cache.base();
+  return decode.memory.weights.base() + decode.memory.kv_cache.base() +
+             std::max(prefilling, passing(decode.memory)) <=
+         chip.hbm_usable.base();
+}
+
 BestPair BruteForce(const Setting& setting) {
   Evaluator evaluator(setting);
   const std::vector<Layout> layouts = AllLayouts(evaluator.mesh());
@@ -238,9 +255,9 @@ BestPair BruteForce(const Setting& setting) {
     counts = {setting.padded_heads};
   }
   BestPair best;
-  // Stored weights -> the fastest plan of either phase.
+  // Stored weights -> the plans of either phase.
   struct Pair {
-    std::optional<Plan> prefill, decode;
+    std::vector<Plan> prefill, decode;
   };
   std::map<std::pair<unsigned, std::string>, Pair> pairs;
   const bool grouped = !setting.model.multihead() && !setting.model.multiquery();
@@ -254,19 +271,18 @@ BestPair BruteForce(const Setting& setting) {
         }
         Pair& pair = pairs[{layout.weights_embed.bits(),
                             grouped ? PlacementOfHeads(evaluator.program(), setting.model) : ""}];
-        std::optional<Plan>& own = phase == Phase::kPrefill ? pair.prefill : pair.decode;
-        if (!own || plan->latency < own->latency) {
-          own = plan;
-        }
+        (phase == Phase::kPrefill ? pair.prefill : pair.decode).push_back(*plan);
       }
     }
     for (const auto& [key, pair] : pairs) {
-      if (pair.prefill && pair.decode &&
-          (pair.prefill->latency + pair.decode->latency).base() < best.latency) {
-        best = {(pair.prefill->latency + pair.decode->latency).base(),
-                ToString(pair.prefill->layout, evaluator.mesh()) + " then " +
-                    ToString(pair.decode->layout, evaluator.mesh()) + ", " + std::to_string(count) +
-                    " heads"};
+      for (const Plan& prefill : pair.prefill) {
+        for (const Plan& decode : pair.decode) {
+          const double latency = (prefill.latency + decode.latency).base();
+          if (latency < best.latency && FitTogether(prefill, decode, setting.chip)) {
+            best = {latency, ToString(prefill.layout, evaluator.mesh()) + " then " +
+                                 ToString(decode.layout, evaluator.mesh())};
+          }
+        }
       }
     }
   }
@@ -358,8 +374,7 @@ TEST(SearchDeployment, EqualsBruteForceWhenMemoryIsTight) {
   Evaluator roomy(setting);
   const auto first = SearchDeployment(roomy, All(roomy.mesh()));
   ASSERT_TRUE(first.has_value());
-  setting.chip.hbm_usable =
-      std::max(first->prefill.memory.total(), first->decode.memory.total()) * 0.999;
+  setting.chip.hbm_usable = first->memory * 0.999;
   Evaluator tight(setting);
   const auto second = SearchDeployment(tight, All(tight.mesh()));
   ASSERT_TRUE(second.has_value());
