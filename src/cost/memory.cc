@@ -24,9 +24,9 @@ using Usage = std::array<double, kKinds>;
 
 MemoryUse PeakMemory(const Program& program) {
   MemoryUse held;
-  std::array<Usage, decltype(Program::ops)::capacity() + 1> change;
+  std::array<double, decltype(Program::ops)::capacity() + 1> change;
   const std::size_t ops = program.ops.size();
-  std::fill_n(change.begin(), ops + 1, Usage());
+  std::fill_n(change.begin(), ops + 1, 0.0);
   for (const Tensor& tensor : program.tensors) {
     const Bytes bytes = StoredBytes(tensor) * (tensor.per_layer ? program.layers : 1);
     if (tensor.lifetime == Lifetime::kPersistent) {
@@ -36,23 +36,26 @@ MemoryUse PeakMemory(const Program& program) {
     } else if (tensor.lifetime == Lifetime::kPhase) {
       held.activations += bytes;
     } else if (tensor.first_op != kNoOp) {
-      const Kind kind = KindOf(tensor.role);
-      const double stored = StoredBytes(tensor).base();
-      change[tensor.first_op][kind] += stored;
-      change[tensor.last_op + 1U][kind] -= stored;
+      const double once = StoredBytes(tensor).base();  // of a layer's weights, for that layer
+      change[tensor.first_op] += once;
+      change[tensor.last_op + 1U] -= once;
     }
   }
-  Usage now = {};
-  Usage peak = {};
+  double now = 0;
   double most = 0;
+  std::size_t fullest = 0;
   for (std::size_t i = 0; i < ops; ++i) {
-    for (std::size_t kind = 0; kind < kKinds; ++kind) {
-      now[kind] += change[i][kind];
+    now += change[i];
+    if (now > most) {
+      most = now;
+      fullest = i;
     }
-    const double total = now[kActivations] + now[kGathered] + now[kLogits];
-    if (total > most) {
-      most = total;
-      peak = now;
+  }
+  Usage peak = {};
+  for (const Tensor& tensor : program.tensors) {
+    if (tensor.lifetime == Lifetime::kTransient && tensor.first_op <= fullest &&
+        fullest <= tensor.last_op) {
+      peak[KindOf(tensor.role)] += StoredBytes(tensor).base();
     }
   }
   held.activations += BytesOf(peak[kActivations]);

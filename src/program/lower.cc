@@ -148,13 +148,17 @@ TensorId Lowering::Add(TensorRole role, DataType type, Lifetime lifetime, bool p
   t.dims = {};
   t.sharding = {};
   t.partial = partial;
+  // The dims are cut over different axes, so that one division serves them all.
   double elements = 1;
+  AxisSet axes;
   std::size_t i = 0;
   for (const Cut& cut : cuts) {
     t.dims[i] = cut.dim;
     t.sharding[i++] = cut.axes;
-    elements *= p_.LocalSize(cut.dim, cut.axes);
+    elements *= p_.dim(cut.dim).padded;
+    axes |= cut.axes;
   }
+  elements /= mesh_.Size(axes);
   t.elements = elements;
   t.stored = elements;
   return id;
@@ -248,10 +252,9 @@ void Lowering::GatherWeights(TensorList& weights, Part part) {
     whole.first_op = whole.last_op = kNoOp;
     whole.role = TensorRole::kGatheredWeights;
     whole.lifetime = Lifetime::kTransient;
-    whole.elements = 1;
+    whole.elements *= mesh_.Size(stored.sharded() & gathered_);
     for (std::size_t i = 0; i < whole.rank; ++i) {
       whole.sharding[i] = whole.sharding[i] - gathered_;
-      whole.elements *= p_.LocalSize(whole.dims[i], whole.sharding[i]);
     }
     p_.tensors.push_back(whole);
     const auto id = static_cast<TensorId>(p_.tensors.size() - 1);
@@ -274,14 +277,20 @@ std::int64_t StoredHeads(const Model& model, const Layout& layout, const Mesh& m
   if (requested == 0 || !model.has_attention()) {
     return PaddedHeads(model, ways);
   }
-  Model padded = model;
-  padded.query_heads = requested;
-  padded.kv_heads = model.multihead() ? requested : model.kv_heads;
-  const bool fits = requested >= model.query_heads && PaddedHeads(padded, ways) == requested;
+  // As PaddedHeads: every group of query heads is padded alike.
+  const std::int64_t groups = model.multihead() ? 1 : model.kv_heads;
+  const bool fits =
+      requested >= model.query_heads && requested % ways == 0 && requested % groups == 0;
   return fits ? requested : 0;
 }
 
 std::int64_t KvHeadsPerShard(std::int64_t kv_heads, std::int64_t ways) {
+  if (kv_heads % ways == 0) {
+    return kv_heads / ways;
+  }
+  if (ways % kv_heads == 0) {
+    return 1;
+  }
   std::int64_t most = 1;
   for (std::int64_t i = 0; i < ways && kv_heads > 1; ++i) {
     const std::int64_t first = i * kv_heads / ways;

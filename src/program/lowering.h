@@ -45,7 +45,9 @@ class Lowering {
         batch_(layout.attention_batch - layout.gathered - layout.replicas),
         heads_(layout.attention_heads),
         sequence_(layout.attention_sequence),
-        stored_heads_(static_cast<double>(StoredHeads(model_, layout, mesh, request.padded_heads))),
+        stored_heads_(static_cast<double>(request.padded_heads != 0
+                                              ? request.padded_heads
+                                              : StoredHeads(model_, layout, mesh, 0))),
         wide_residual_(layout.residual.has_value()) {}
   void Run();
 

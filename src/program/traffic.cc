@@ -10,13 +10,13 @@ namespace {
 double ScatteredElements(const Program& program, const Tensor& operand, const Tensor& result,
                          AxisSet axes) {
   double elements = 1;
-  for (int i = 0; i < operand.rank; ++i) {
-    const auto index = static_cast<std::size_t>(i);
-    const AxisSet gained = (result.sharding[index] - operand.sharding[index]) & axes;
-    elements *= gained.empty() ? program.LocalSize(operand, i)
-                               : program.LocalSize(result, i) * program.mesh.Size(gained);
+  AxisSet cut;
+  for (std::size_t i = 0; i < operand.rank; ++i) {
+    const AxisSet gained = (result.sharding[i] - operand.sharding[i]) & axes;
+    elements *= program.dim(gained.empty() ? operand.dims[i] : result.dims[i]).padded;
+    cut |= gained.empty() ? operand.sharding[i] : result.sharding[i] - gained;
   }
-  return elements;
+  return elements / program.mesh.Size(cut);
 }
 
 // Tokens that a chip's attention attends to: those of its shard of the cache.
@@ -80,19 +80,32 @@ Traffic CollectiveTraffic(const Program& program, const Op& op) {
   return traffic;
 }
 
+namespace {
+
+// Activations lead with batch and length.
+double RowsOf(const Program& program, const Tensor& activation) {
+  return program.dim(activation.dims[0]).padded * program.dim(activation.dims[1]).padded /
+         program.mesh.Size(activation.sharding[0] | activation.sharding[1]);
+}
+
+}  // namespace
+
 double EinsumRows(const Program& program, const Op& op) {
   const Tensor& lhs = program.tensor(op.terms[0].lhs);
-  return program.LocalSize(lhs, 0) * program.LocalSize(lhs, 1);
+  return RowsOf(program, lhs);
 }
 
 Flops OpFlops(const Program& program, const Op& op) {
   double multiply_adds = 0;
   if (op.kind == OpKind::kEinsum) {
+    double rows = 0;
+    TensorId last = kNoTensor;
     for (std::size_t i = 0; i < op.term_count; ++i) {
-      const Tensor& lhs = program.tensor(op.terms[i].lhs);
-      // Activations lead with batch and length; all other dims of theirs are contracted.
-      multiply_adds += program.LocalSize(lhs, 0) * program.LocalSize(lhs, 1) *
-                       program.tensor(op.terms[i].rhs).elements;
+      // All dims of an activation but batch and length are contracted.
+      const TensorId lhs = op.terms[i].lhs;
+      rows = lhs == last ? rows : RowsOf(program, program.tensor(lhs));
+      last = lhs;
+      multiply_adds += rows * program.tensor(op.terms[i].rhs).elements;
     }
   } else if (op.kind == OpKind::kAttention) {
     const Tensor& query = program.tensor(op.terms[0].lhs);
