@@ -290,7 +290,9 @@ Request ResolveRequest(const RequestOptions& o, Lists lists) {
   request.provenance = {SLICEWISE_VERSION, model.source, chip, calibration, model.notes};
   request.phases = ResolvePhases(o, setting.workload, request.provenance.notes);
   request.layout = o.layout.value_or("*/*/*");
-  Placed(o, "layout", [&] { return LayoutFilter(request.layout, Mesh(setting.slice)); });
+  for (const Slice& slice : request.space.slices) {
+    Placed(o, "layout", [&] { return LayoutFilter(request.layout, Mesh(slice)); });
+  }
   request.objective = static_cast<Objective>(ChoiceOf(o, "objective", o.objective, kObjectives));
   request.targets = {TimeOr(o, "ttft", o.ttft), TimeOr(o, "tpot", o.tpot),
                      WholeOr(o, "min_context", o.min_context, 0, 1)};
@@ -299,7 +301,8 @@ Request ResolveRequest(const RequestOptions& o, Lists lists) {
   request.same_layout = o.same_layout;
   request.space.layout = request.layout;
   request.space.layouts = request.layouts;
-  request.threads = static_cast<int>(WholeOr(o, "threads", o.threads, 1, 1));
+  request.threads =
+      o.threads ? static_cast<int>(ParseWhole(PlaceOf(o, "threads"), *o.threads, 1, 256)) : 1;
   request.top = static_cast<std::size_t>(WholeOr(o, "top", o.top, 5, 1));
   return request;
 }

@@ -24,6 +24,11 @@ std::size_t StepOf(double value, double low, double high, std::size_t steps) {
   return static_cast<std::size_t>(std::lround(part * static_cast<double>(steps - 1)));
 }
 
+std::string PriceLabel(Dollars price) {
+  return price.base() < 1000 ? fmt::format("${:.3g}", price.base())
+                             : fmt::format("${:.0f}", price.base());
+}
+
 }  // namespace
 
 std::string Chart(const std::vector<ChartPoint>& points, std::string_view across,
@@ -59,8 +64,8 @@ std::string Chart(const std::vector<ChartPoint>& points, std::string_view across
   }
   std::string text;
   for (std::size_t row = 0; row < kRows; ++row) {
-    const std::string label = row == 0           ? fmt::format("${:.3g}", dear->price.base())
-                              : row == kRows - 1 ? fmt::format("${:.3g}", cheap->price.base())
+    const std::string label = row == 0           ? PriceLabel(dear->price)
+                              : row == kRows - 1 ? PriceLabel(cheap->price)
                                                  : "";
     std::string line = fmt::format("{:>{}} |{}", label, kLabel, rows[row]);
     line.erase(line.find_last_not_of(' ') + 1);

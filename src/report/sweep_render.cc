@@ -14,6 +14,11 @@ using Json = nlohmann::ordered_json;
 
 std::string Percent(double fraction) { return fmt::format("{:.1f}%", 100 * fraction); }
 
+// Three significant digits, or all of a larger whole number.
+std::string ThreeDigits(double value) {
+  return value < 1000 ? fmt::format("{:.3g}", value) : fmt::format("{:.0f}", value);
+}
+
 std::string Range(const std::vector<std::int64_t>& values) {
   return values.size() == 1 ? fmt::format("{}", values.front())
                             : fmt::format("{} to {}", values.front(), values.back());
@@ -63,31 +68,34 @@ Dollars PricePerMillion(const SweepPoint& point, const Chip& chip) {
 Table PointTable(const Request& request, const PhaseSweep& sweep) {
   const bool decode = sweep.phase == Phase::kDecode;
   Table table;
-  table.columns = {{"#"},
-                   {"slice", false},
-                   {"chips"},
-                   {"batch"},
-                   {"weights", false},
-                   {"layout", false},
-                   {"latency"},
-                   {decode ? "TPOT" : "per token"},
-                   {"MFU"},
-                   {"tok/s"},
-                   {"chip-s/tok"},
-                   {"$/Mtok"},
-                   {"GiB/chip"}};
+  table.columns = {{"#"},      {"slice", false},   {"chips"},
+                   {"batch"},  {"weights", false}, {"layout", false},
+                   {"latency"}};
+  if (decode) {
+    table.columns.push_back({"TPOT"});
+  }
+  for (const char* title : {"MFU", "tok/s", "chip-s/tok", "$/Mtok", "GiB/chip"}) {
+    table.columns.push_back({title});
+  }
   int rank = 0;
   for (const SweepPoint& point : sweep.points) {
     const Plan& plan = point.plan;
-    const double length = static_cast<double>(request.setting.workload.input_length);
-    table.rows.push_back(
-        {std::to_string(++rank), ToString(point.slice), std::to_string(point.slice.chips()),
-         std::to_string(point.batch), std::string(Name(point.weights)),
-         ToString(plan.layout, Mesh(point.slice)), Format(plan.latency),
-         Format(decode ? plan.step : plan.latency / length), Percent(plan.mfu),
-         fmt::format("{:.0f}", plan.tokens_per_second), Format(plan.chip_seconds_per_token),
-         fmt::format("{:.3g}", PricePerMillion(point, request.setting.chip).base()),
-         fmt::format("{:.1f}", plan.memory.total() / Gibibytes(1))});
+    std::vector<std::string> row = {std::to_string(++rank),
+                                    ToString(point.slice),
+                                    std::to_string(point.slice.chips()),
+                                    std::to_string(point.batch),
+                                    std::string(Name(point.weights)),
+                                    ToString(plan.layout, Mesh(point.slice)),
+                                    Format(plan.latency)};
+    if (decode) {
+      row.push_back(Format(plan.step));
+    }
+    row.push_back(Percent(plan.mfu));
+    row.push_back(ThreeDigits(plan.tokens_per_second));
+    row.push_back(Format(plan.chip_seconds_per_token));
+    row.push_back(ThreeDigits(PricePerMillion(point, request.setting.chip).base()));
+    row.push_back(fmt::format("{:.1f}", plan.memory.total() / Gibibytes(1)));
+    table.rows.push_back(std::move(row));
   }
   return table;
 }
@@ -105,15 +113,14 @@ Table DeploymentTable(const std::vector<DeploymentPoint>& points, std::size_t mo
     }
     const Deployment& d = point.deployment;
     const Mesh mesh(point.slice);
-    table.rows.push_back({std::to_string(++rank), ToString(point.slice),
-                          std::to_string(point.slice.chips()), std::string(Name(point.weights)),
-                          fmt::format("{}/{}", d.prefill_batch, d.decode_batch),
-                          ToString(d.prefill.layout, mesh), ToString(d.decode.layout, mesh),
-                          Format(d.latency), Format(d.figures.ttft), Format(d.figures.tpot),
-                          fmt::format("{:.3g}", d.figures.requests_per_second),
-                          fmt::format("{:.3g}", d.figures.tokens_per_chip_second),
-                          fmt::format("{:.3g}", d.figures.price_per_million_tokens.base()),
-                          fmt::format("{:.1f}", d.memory / Gibibytes(1))});
+    table.rows.push_back(
+        {std::to_string(++rank), ToString(point.slice), std::to_string(point.slice.chips()),
+         std::string(Name(point.weights)), fmt::format("{}/{}", d.prefill_batch, d.decode_batch),
+         ToString(d.prefill.layout, mesh), ToString(d.decode.layout, mesh), Format(d.latency),
+         Format(d.figures.ttft), Format(d.figures.tpot), ThreeDigits(d.figures.requests_per_second),
+         ThreeDigits(d.figures.tokens_per_chip_second),
+         ThreeDigits(d.figures.price_per_million_tokens.base()),
+         fmt::format("{:.1f}", d.memory / Gibibytes(1))});
   }
   return table;
 }
