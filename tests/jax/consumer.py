@@ -340,7 +340,7 @@ class Interpreter:
 
 
 class Runner:
-    """A phase compiled for a mesh; keeps the weights sharded as the plan says."""
+    """A phase for a mesh; keeps the weights sharded as the plan says. `compile` comes before `step`."""
 
     def __init__(self, phase, model, mesh):
         self.phase, self.model, self.mesh = phase, model, mesh
@@ -350,7 +350,7 @@ class Runner:
         caches = {t.name: stacked(t) for t in phase.caches()}
         results = {t: spec(phase.tensors[t]) for t in self.result_names()}
         self.shardings = {name: NamedSharding(mesh, s) for name, s in {**weights, **caches}.items()}
-        self.step = jax.jit(jax.shard_map(
+        self.jitted = jax.jit(jax.shard_map(
             interpreter.run, mesh=mesh,
             in_specs=(weights, caches, PartitionSpec(), PartitionSpec()),
             out_specs=(caches, results), check_vma=False))
@@ -368,7 +368,10 @@ class Runner:
                               self.shardings[name])
 
     def compile(self, weights, caches, tokens):
-        return self.step.lower(weights, caches, tokens, 0).compile()
+        # Left alone, XLA makes one all-reduce of two of the plan's ops over the same axes.
+        self.step = self.jitted.lower(weights, caches, tokens, 0).compile(
+            {"xla_disable_hlo_passes": "cpu-all-reduce-combiner"})
+        return self.step
 
 
 def padded_tokens(phase, tokens):
@@ -388,9 +391,9 @@ def collectives(compiled):
     """(op_name, kind, terms, elements of D, group size) of each collective in the compiled HLO.
 
     D is the paper's (appendix A.1): the output of an all-gather, the input of a reduce-scatter,
-    twice the operand of an all-reduce, what is exchanged by an all-to-all. XLA may combine the
-    all-reduces of an op's terms into one of several operands; an all-to-all has one operand for
-    each member of the group.
+    twice the operand of an all-reduce, what is exchanged by an all-to-all. XLA may combine
+    all-reduces into one of several operands; an all-to-all has one operand for each member of the
+    group.
     """
     found = []
     for line in compiled.as_text().splitlines():

@@ -101,8 +101,6 @@ CASES = [
     Case("2x2x4", MULTIQUERY, "Ex.Fy.Rz/ws/Byz.Hx", batch=9),
     Case("2x2x4", MULTIHEAD, "Ex.Fyz/ws/By.Hx.Sz"),
     Case("2x2x4", GROUPED, "Exz.Fy/ws/Hy.Sxz"),
-    Case("2x2x4", MULTIQUERY, "Ex.Fyz/ws/Bxyz", batch=16),
-    Case("2x2x4", MULTIHEAD, "Fxyz/ws/Bx.Hyz"),
     Case("2x2x4", GROUPED, "Ex.Fyz/wg-xz/Bxz.Hy", batch=16),
     Case("4x4x4", MULTIQUERY, "Ex.Fyz/ws/Bxyz", batch=64),
     Case("4x4x4", MULTIHEAD, "Fxyz/ws/Hxyz"),
@@ -335,8 +333,11 @@ def work(binary, chips, indices):
 
 
 def start(python, binary, chips, indices):
+    # Compiling takes most of the time; what the code generator leaves out changes no collective.
+    flags = (f"--xla_force_host_platform_device_count={chips} --xla_backend_optimization_level=0 "
+             "--xla_llvm_disable_expensive_passes=true")
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3",
-                   "XLA_FLAGS": f"--xla_force_host_platform_device_count={chips}"}
+                   "XLA_FLAGS": flags}
     return subprocess.Popen([python, __file__, binary, "--work", str(chips), *map(str, indices)],
                             env=environment, stdout=subprocess.PIPE, text=True)
 
