@@ -288,11 +288,11 @@ TEST(ExportVllmTpu, ReplicasAreItsDataParallelism) {
                                        R"("attn_dp_size":4)"));
 }
 
-// 8 KV heads of 8 query heads each over 64 chips: 8 chips would repeat a head, so its cache can be
+// 8 KV heads of 16 query heads each over 64 chips: 8 chips would repeat a head, so its cache can be
 // cut 4 ways; 16 ways not. Of SerialModel no head is repeated.
 TEST(ExportVllmTpu, TheCachesLengthWhereKvHeadsRepeat) {
   Model model = GroupedModel();
-  model.query_heads = 64;
+  model.query_heads = 128;
   model.kv_heads = 8;
   const Exported exported = To(ExportTarget::kVllmTpu, model, "Fxyz/ws/Hxy.Sz");
   EXPECT_THAT(exported.downgrades, IsEmpty());
