@@ -155,7 +155,8 @@ ExecutionLayouts ReadLayouts(JsonReader& root, JsonReader execution, const PlanF
     phases.Fail("", "found no phase, expected at least one");
   }
   if (layouts.prefill && layouts.decode &&
-      layouts.prefill->weights_embed != layouts.decode->weights_embed) {
+      (layouts.prefill->weights_embed != layouts.decode->weights_embed ||
+       layouts.prefill->replicas != layouts.decode->replicas)) {
     phases.Fail("", "prefill and decode do not share the weights part of their layouts");
   }
   return layouts;

@@ -28,6 +28,17 @@ PhaseAxes::Names Cut(const ExecutionTensor* tensor, std::string_view dim) {
   return {};
 }
 
+// The axes that cut neither dim of the feed-forward weights.
+PhaseAxes::Names ReplicaAxes(const Execution& execution, const PhaseAxes& axes) {
+  PhaseAxes::Names replicas;
+  for (const ExecutionAxis& axis : execution.mesh.axes) {
+    if (!Has(axes.weights_embed, axis.name) && !Has(axes.weights_ffn, axis.name)) {
+      replicas.push_back(axis.name);
+    }
+  }
+  return replicas;
+}
+
 // The axes over which the layers' all-gathers read stored weights.
 PhaseAxes::Names GatheredAxes(const Execution& execution, const ExecutionPhase& phase) {
   for (const ExecutionOp& op : phase.ops) {
@@ -96,11 +107,13 @@ PhaseAxes AxesOf(const Execution& execution, const ExecutionPhase& phase) {
   PhaseAxes axes;
   axes.weights_embed = Cut(input, Name(Dim::kEmbed));
   axes.weights_ffn = Cut(input, Name(Dim::kFfn));
+  axes.replicas = ReplicaAxes(execution, axes);
   axes.gathered = GatheredAxes(execution, phase);
   axes.residual_batch = Cut(residual, Name(Dim::kBatch));
   axes.residual_embed = Cut(residual, Name(Dim::kEmbed));
   axes.kv_heads = Cut(Find(execution.weights, Name(TensorRole::kKeyWeights)), Name(Dim::kKvHeads));
   axes.cache_kv_heads = Cut(keys, Name(Dim::kCacheKvHeads));
+  axes.cache_length = Cut(keys, Name(Dim::kCacheLength));
   axes.attention_batch = Cut(keys, Name(Dim::kAttentionBatch));
   if (const ExecutionOp* const attention = AttentionOp(phase)) {
     axes.attention_heads = Cut(Find(phase.tensors, *attention->terms[0].out), Name(Dim::kHeads));

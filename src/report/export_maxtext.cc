@@ -1,11 +1,16 @@
 // A MaxText configuration. MaxText shards by rules from logical axis names to mesh axes, and its
 // mesh axes have fixed names; each use that a plan makes of an axis takes one of them:
 //
-//   stored over   gathered   attention over   mesh axis
-//   d_ff, heads   no         heads            tensor; tensor_sequence along axes that repeat KV
-//   heads d_ff, heads   no         batch            autoregressive d_model       no         heads
-//   tensor_transpose d_model       no         batch            fsdp_transpose d_model       yes
-//   batch            fsdp d_ff, heads   yes        batch            data
+//   weights over  gathered  attention over  mesh axis
+//   d_ff, heads   no        heads           tensor; tensor_sequence where KV heads are repeated
+//   d_ff, heads   no        batch           autoregressive
+//   d_ff, heads   no        cache length    context_autoregressive
+//   d_ff, heads   yes       batch           data
+//   d_model       no        heads           tensor_transpose
+//   d_model       no        batch           fsdp_transpose
+//   d_model       no        cache length    sequence
+//   d_model       yes       batch           fsdp
+//   replicated    no        batch           data
 //
 // Names and their order: MaxText, configs/base.yml (mesh_axes) and pyconfig.py
 // (create_parallelisms_list); rule names: configs/inference/multihost/interleaved.
@@ -38,6 +43,12 @@ constexpr std::array<std::pair<const char*, const char*>, 12> kMeshAxes = {{
 }};
 
 std::string MeshAxisOf(const PhaseAxes& axes, const std::string& axis) {
+  if (Has(axes.replicas, axis)) {
+    return "data";
+  }
+  if (Has(axes.cache_length, axis)) {
+    return Has(axes.weights_embed, axis) ? "sequence" : "context_autoregressive";
+  }
   const bool batch = Has(axes.attention_batch, axis);
   const bool repeats_kv = !axes.cache_kv_heads.empty() && !Has(axes.cache_kv_heads, axis);
   if (Has(axes.gathered, axis)) {
@@ -86,6 +97,13 @@ class MaxText {
       downgrades_.emplace_back(
           "the looped gathering of weights: MaxText's rules only place the weights; XLA chooses "
           "when and how to gather them");
+    }
+    if (!axes_.cache_length.empty()) {
+      downgrades_.push_back(fmt::format(
+          "the KV cache's positions dealt out in turn over {}, and the parts' log sums of "
+          "exponentials: MaxText's rules cut the cache into consecutive blocks, and XLA chooses "
+          "how to combine their softmax",
+          fmt::join(axes_.cache_length, ",")));
     }
   }
 
@@ -170,7 +188,7 @@ class MaxText {
         {"activation_prefill_kv_batch", axes_.attention_batch},
         {"cache_batch", axes_.attention_batch},
         {"cache_batch_prefill", axes_.attention_batch},
-        {"cache_sequence", {}},
+        {"cache_sequence", axes_.cache_length},
         {"cache_heads", axes_.cache_kv_heads},
         {"cache_kv", {}},
     };

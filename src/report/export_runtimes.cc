@@ -12,6 +12,34 @@ namespace {
 
 using Names = PhaseAxes::Names;
 
+// The ways that vLLM's degrees take of the chips: data parallelism replicates the weights; the
+// others share tensor_parallel_size (tpu-inference, layers/common/sharding.py).
+struct VllmWays {
+  std::int64_t data = 1, tensor = 1;  // together all chips
+  std::int64_t attention_batch = 1, cache_length = 1;
+};
+
+VllmWays WaysOf(const ExportInput& input) {
+  const PhaseAxes& axes = input.axes;
+  const std::int64_t replicas = input.SizeOf(axes.replicas);
+  return {.data = replicas,
+          .tensor = input.setting.slice.chips() / replicas,
+          .attention_batch = input.SizeOf(Without(axes.attention_batch, axes.replicas)),
+          .cache_length = input.SizeOf(axes.cache_length)};
+}
+
+// vLLM shards the cache's length over chips that would else repeat its KV heads
+// (ModelConfig.verify_with_parallel_config).
+bool CanShardLength(const ExecutionModel& model, const VllmWays& ways) {
+  return ways.cache_length == 1 || (ways.tensor >= ways.cache_length * model.kv_heads &&
+                                    model.query_heads / model.kv_heads % ways.cache_length == 0);
+}
+
+// An option of the command line, where it is not the default.
+std::string Degree(const char* option, std::int64_t ways) {
+  return ways > 1 ? fmt::format(" --{} {}", option, ways) : std::string();
+}
+
 void NoteVllmLosses(const ExportInput& input, std::vector<std::string>& downgrades) {
   NoteOneLayout(input, downgrades);
   const PhaseAxes& axes = input.axes;
@@ -26,6 +54,14 @@ void NoteVllmLosses(const ExportInput& input, std::vector<std::string>& downgrad
         fmt::format("d_model of the weights over {}: vLLM shards d_ff and heads only; these axes "
                     "shard d_ff and heads too",
                     fmt::join(axes.weights_embed, ",")));
+  }
+  const ExecutionModel& model = input.execution.model;
+  if (const VllmWays ways = WaysOf(input); !CanShardLength(model, ways)) {
+    downgrades.push_back(fmt::format(
+        "the KV cache's length over {}: vLLM needs a tensor_parallel_size of at least {} x {} KV "
+        "heads (found {}), and {} to divide the {} query heads of each; these axes shard heads",
+        fmt::join(axes.cache_length, ","), ways.cache_length, model.kv_heads, ways.tensor,
+        ways.cache_length, model.query_heads / model.kv_heads));
   }
   if (work.activations == DataType::kInt8) {
     downgrades.emplace_back("int8 activations: they stay in bf16");
@@ -70,11 +106,14 @@ EstiAxes MatchTwoD(const PhaseAxes& axes) {
 
 class EstiRules {
  public:
-  explicit EstiRules(const ExportInput& input) : input_(input), axes_(input.axes) {}
+  explicit EstiRules(const ExportInput& input) : input_(input), axes_(input.axes) {
+    axes_.attention_batch = Without(axes_.attention_batch, axes_.replicas);
+  }
 
   Exported Run() {
     NoteModel();
     NoteOneLayout(input_, downgrades_);
+    NoteBeyondPaper();
     const EstiAxes match = Match();
     std::string text = DowngradeComments(downgrades_);
     text += fmt::format("# mesh axes of the released code: x = {}, y = {}, z = {}\n",
@@ -113,6 +152,21 @@ class EstiRules {
     }
   }
 
+  void NoteBeyondPaper() {
+    if (!axes_.replicas.empty()) {
+      downgrades_.push_back(fmt::format(
+          "weights replicated over {}: the released code has one copy of them; these are the rules "
+          "of one replica of {}",
+          fmt::join(axes_.replicas, ","), input_.SizeOf(axes_.replicas)));
+    }
+    if (!axes_.cache_length.empty()) {
+      downgrades_.push_back(fmt::format(
+          "the KV cache's length over {}: the released code shards the cache over batch "
+          "or heads; these axes shard heads",
+          fmt::join(axes_.cache_length, ",")));
+    }
+  }
+
   void Lose(const std::string& instead) {
     downgrades_.push_back(fmt::format("layout {}: the released code has no such rules; {}",
                                       input_.phase.layout, instead));
@@ -124,7 +178,7 @@ class EstiRules {
       for (const ExecutionAxis& axis : input_.execution.mesh.axes) {
         names.push_back(axis.name);
       }
-      return names;
+      return Without(names, axes_.replicas);
     }();
     if (axes_.weights_embed.empty()) {
       return MatchOneD(all);
@@ -200,38 +254,45 @@ class EstiRules {
   }
 
   const ExportInput& input_;
-  const PhaseAxes& axes_;
+  PhaseAxes axes_;  // of one replica
   std::vector<std::string> downgrades_;
 };
 
 }  // namespace
 
-// tpu-inference's mesh: `attn_dp` shards attention's batch, `model` its heads, and both together
-// d_ff and the heads of the projections.
+// tpu-inference's mesh: `attn_dp` shards attention's batch, `model` its heads, `dcp` the cache's
+// length (positions in turn), and all together d_ff and the heads of the projections; `data` shards
+// the batch throughout.
 Exported ExportVllmTpu(const ExportInput& input) {
   std::vector<std::string> downgrades;
   NoteVllmLosses(input, downgrades);
-  const std::int64_t batch_ways = input.SizeOf(input.axes.attention_batch);
+  VllmWays ways = WaysOf(input);
+  if (!CanShardLength(input.execution.model, ways)) {
+    ways.cache_length = 1;
+  }
   const Workload& work = input.setting.workload;
-  const std::int64_t chips = input.setting.slice.chips();
-  // The degree over both axes; tpu-inference divides attn_dp_size out of it.
-  nlohmann::ordered_json strategy = {{"tensor_parallelism", chips}};
-  if (batch_ways > 1) {
+  // The degree over all of attention's axes; tpu-inference divides the others out of it.
+  nlohmann::ordered_json strategy = {{"tensor_parallelism", ways.tensor}};
+  if (ways.attention_batch > 1) {
     strategy["enable_dp_attention"] = true;
-    strategy["attn_dp_size"] = batch_ways;
+    strategy["attn_dp_size"] = ways.attention_batch;
   }
   const nlohmann::ordered_json config = {{"sharding", {{"sharding_strategy", strategy}}}};
   std::string text = DowngradeComments(downgrades);
-  text += fmt::format("# attention over batch {} ways, over heads {} ways\n", batch_ways,
-                      chips / batch_ways);
-  // attn_dp and context parallelism need the new model design.
-  text += batch_ways > 1 ? "export NEW_MODEL_DESIGN=1\n" : "";
-  text += "export TPU_MESH_SORT_BY_COORDS=1\n";
   text += fmt::format(
-      "vllm serve MODEL --tensor-parallel-size {} --max-model-len {} --max-num-seqs {}{} "
-      "--additional_config='{}'\n",
-      chips, work.context + work.input_length + work.output_length, input.phase.batch,
-      work.kv_cache == DataType::kInt8 ? " --kv-cache-dtype fp8" : "", config.dump());
+      "# attention over batch {} ways, over heads {} ways, over the cache's length {} ways\n",
+      ways.data * ways.attention_batch, ways.tensor / ways.attention_batch / ways.cache_length,
+      ways.cache_length);
+  // attn_dp and context parallelism need the new model design.
+  text += ways.attention_batch * ways.cache_length > 1 ? "export NEW_MODEL_DESIGN=1\n" : "";
+  text += "export TPU_MESH_SORT_BY_COORDS=1\n";
+  text += fmt::format("vllm serve MODEL --tensor-parallel-size {}", ways.tensor);
+  text += Degree("data-parallel-size", ways.data);
+  text += Degree("decode-context-parallel-size", ways.cache_length);
+  text +=
+      fmt::format(" --max-model-len {} --max-num-seqs {}{} --additional_config='{}'\n",
+                  work.context + work.input_length + work.output_length, input.phase.batch,
+                  work.kv_cache == DataType::kInt8 ? " --kv-cache-dtype fp8" : "", config.dump());
   return {text, downgrades};
 }
 

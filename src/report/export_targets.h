@@ -27,6 +27,11 @@ inline bool Has(const PhaseAxes::Names& axes, const std::string& axis) {
   return std::find(axes.begin(), axes.end(), axis) != axes.end();
 }
 
+inline PhaseAxes::Names Without(PhaseAxes::Names axes, const PhaseAxes::Names& others) {
+  std::erase_if(axes, [&](const std::string& axis) { return Has(others, axis); });
+  return axes;
+}
+
 // "# not honoured: ..." lines, for targets whose output has comments.
 [[nodiscard]] std::string DowngradeComments(const std::vector<std::string>& downgrades);
 // Appends the sentence for a target that has one layout for both phases, where they differ.

@@ -261,8 +261,17 @@ std::int64_t TrueHead(const Program& program, const Model& model, std::int64_t p
   return position % stored < real ? position / stored * real + position % stored : -1;
 }
 
-// Whether the dim's padded indices may stand for others than themselves. The long dims do not: no
-// list is made of them.
+// Shards of the cache's length take positions in turn (Dim::kCacheLength).
+std::int64_t TruePosition(const Program& program, std::int64_t slot) {
+  const DimInfo& info = program.dim(Dim::kCacheLength);
+  const std::int64_t shards = program.mesh.IntSize(info.order.set());
+  const std::int64_t slots = Whole(info.padded) / shards;
+  const std::int64_t position = slot % slots * shards + slot / slots;
+  return position < Whole(info.size) ? position : -1;
+}
+
+// Whether the dim's padded indices may stand for others than themselves. Of the long dims only the
+// cache's length does, and only where it is sharded: no list is made of the others.
 bool IsMapped(const Program& program, const Model& model, Dim dim) {
   const DimInfo& info = program.dim(dim);
   if (dim == Dim::kAttentionBatch) {
@@ -271,6 +280,9 @@ bool IsMapped(const Program& program, const Model& model, Dim dim) {
   }
   if (dim == Dim::kHeads) {
     return !model.multihead() && model.kv_heads > 1 && info.size < info.padded;
+  }
+  if (dim == Dim::kCacheLength) {
+    return !info.order.set().empty();
   }
   return (dim == Dim::kKvHeads || dim == Dim::kCacheKvHeads) && !model.multihead();
 }
@@ -281,6 +293,9 @@ std::int64_t TrueIndex(const Program& program, const Model& model, Dim dim, std:
   }
   if (dim == Dim::kHeads) {
     return TrueHead(program, model, position);
+  }
+  if (dim == Dim::kCacheLength) {
+    return TruePosition(program, position);
   }
   return KvHeadOfSlot(position, model.kv_heads, program.mesh.IntSize(program.dim(dim).order.set()));
 }

@@ -1,7 +1,9 @@
 #include "slicewise/config/plan_config.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -16,16 +18,21 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// A plan document written by the tool itself, with `from` replaced by `to`.
-std::string PlanDocument(const std::string& from = "", const std::string& to = "") {
+// A plan document written by the tool itself, under a layout or filter.
+std::string PlanDocumentUnder(const std::string& layout) {
   std::ostringstream out;
   std::ostringstream err;
   EXPECT_EQ(Run({"plan", "--model", "llama-3-8b", "--slice", "2x2x2", "--batch", "3", "--format",
-                 "json", "--calibration", "roofline"},
+                 "json", "--calibration", "roofline", "--layout", layout},
                 out, err),
             0)
       << err.str();
-  std::string text = out.str();
+  return out.str();
+}
+
+// The document of the best plans, with `from` replaced by `to`.
+std::string PlanDocument(const std::string& from = "", const std::string& to = "") {
+  std::string text = PlanDocumentUnder("*/*/*");
   if (!from.empty()) {
     const std::size_t at = text.find(from);
     EXPECT_NE(at, std::string::npos) << from;
@@ -148,6 +155,37 @@ TEST(PlanConfig, RefusesAnExecutionOtherThanTheLayoutsOwn) {
   EXPECT_EQ(Refusal(Edited([](Json& document) { document.erase("execution"); })),
             "'execution' is missing");
   EXPECT_EQ(Refusal(Edited([](Json& document) { document["execution"] = nullptr; })), "accepted");
+}
+
+// 2112 positions over two shards, shard after shard: the second holds the odd ones.
+TEST(PlanConfig, ChecksWhereEveryPositionOfTheCacheIs) {
+  Json document = Json::parse(PlanDocumentUnder("Fxyz/ws/Hxy.Sz"));
+  EXPECT_EQ(Refusal(document.dump()), "accepted");
+  Json& dims = document["execution"]["phases"]["decode"]["dims"];
+  const auto cached = std::find_if(dims.begin(), dims.end(),
+                                   [](const Json& dim) { return dim["name"] == "cache_length"; });
+  ASSERT_NE(cached, dims.end());
+  EXPECT_EQ((*cached)["indices"].size(), 2112U);
+  EXPECT_EQ((*cached)["indices"][1056], 1);
+  (*cached)["indices"] = Json::array();  // as if it were cut into blocks
+  const std::string refusal = Refusal(document.dump());
+  EXPECT_EQ(refusal.find(fmt::format("/execution/phases/decode/dims/{}/indices: found [], expected "
+                                     "[0,2,4,",
+                                     cached - dims.begin())),
+            0U)
+      << refusal.substr(0, 200);
+}
+
+TEST(PlanConfig, RefusesPhasesThatReplicateTheirWeightsOverOtherAxes) {
+  Json document = Json::parse(PlanDocumentUnder("Fxy.Rz/ws/Bz.Hxy"));
+  EXPECT_EQ(Refusal(document.dump()), "accepted");
+  for (const char* path : {"/phases/decode/plans/0/layout", "/deployment/decode_layout",
+                           "/execution/phases/decode/layout"}) {
+    document[Json::json_pointer(path)] = "Fx.Ryz/ws/Byz.Hx";
+  }
+  document["provenance"]["version"] = "0.0.9";  // not priced again
+  EXPECT_EQ(Refusal(document.dump()),
+            "/execution/phases: prefill and decode do not share the weights part of their layouts");
 }
 
 TEST(PlanConfig, RefusesALatencyThatThePlanDoesNotPriceTo) {

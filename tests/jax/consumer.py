@@ -62,6 +62,11 @@ class Interpreter:
         """Rows of positions: wanted(chip) and held(chip) are lists of true indices."""
         return np.stack([positions(wanted(chip), held(chip)) for chip in self.phase.chips])
 
+    def own(self, held):
+        """This chip's true indices."""
+        table = jnp.asarray(np.stack([held(chip) for chip in self.phase.chips]))
+        return table[jax.lax.axis_index(tuple(self.phase.axes))]
+
     def box(self, tensor, i):
         return lambda chip: self.phase.held(tensor.dims[i], tensor.cuts[i], chip)
 
@@ -128,10 +133,14 @@ class Interpreter:
             written.add(out.name)
 
     def attention(self, op, env):
+        """Over the positions that this chip caches; where shards of the cache's length are to be
+        combined, the last term takes the log of the summed exponentials of this chip's scores."""
         (query, key, attended), (value, key_cache, value_cache) = (
             [self.phase.tensors[term[k]] for k in ("lhs", "rhs", "out")]
             for term in op["terms"][:2])
-        biases = op["terms"][2] if len(op["terms"]) > 2 else {"lhs": None, "rhs": None, "out": None}
+        none = {"lhs": None, "rhs": None, "out": None}
+        biases = next((term for term in op["terms"][2:] if term["lhs"]), none)
+        log_sum = next((term for term in op["terms"][2:] if not term["lhs"]), none)["out"]
         self.append(env, key, key_cache, biases["rhs"])
         self.append(env, value, value_cache, biases["out"])
         q = env[query.name]
@@ -143,19 +152,39 @@ class Interpreter:
         needed = lambda chip: [h // group if h >= 0 else -1 for h in self.box(attended, 2)(chip)]
         keys, values = (self.remap(self.remap(env[c.name], 0, self.box(c, 0), self.box(attended, 0)),
                                    2, self.box(c, 2), needed) for c in (key_cache, value_cache))
-        scores = jnp.einsum("blhd,bthd->bhlt", q, keys) / math.sqrt(self.model["head_dim"])
+        scores = jnp.einsum("blhd,bthd->blht", q, keys) / math.sqrt(self.model["head_dim"])
         last = self.cached + jnp.arange(q.shape[1])
-        visible = jnp.arange(keys.shape[1])[None, :] <= last[:, None]
-        chances = jax.nn.softmax(jnp.where(visible, scores, -jnp.inf), axis=-1)
-        env[attended.name] = jnp.einsum("bhlt,bthd->blhd", chances, values)
+        position = self.own(self.box(key_cache, 1))
+        visible = (position >= 0) & (position <= last[:, None])
+        scores = jnp.where(visible[:, None], scores, -jnp.inf)
+        # A chip may hold none of the positions so far: its sum is 0, its log -inf.
+        largest = jnp.maximum(scores.max(-1, keepdims=True), jnp.finfo(scores.dtype).min)
+        weights = jnp.exp(scores - largest)
+        total = weights.sum(-1, keepdims=True)
+        env[attended.name] = jnp.einsum("blht,bthd->blhd", weights / jnp.where(total, total, 1),
+                                        values)
+        if log_sum:
+            env[log_sum] = largest + jnp.log(total)
 
     def append(self, env, fresh, cache, bias):
+        """New keys or values into the slots of their positions; a chip keeps those it has slots for."""
         x = env[fresh.name]
         for i in (0, 2):
             x = self.remap(x, i, self.box(fresh, i), self.box(cache, i))
         if bias:
             x = x + self.head_bias(env, bias, cache)
-        env[cache.name] = jax.lax.dynamic_update_slice(env[cache.name], x, (0, self.cached, 0, 0))
+        at = self.own(self.box(cache, 1)) - self.cached
+        new = (at >= 0) & (at < x.shape[1])
+        x = jnp.take(x, jnp.clip(at, 0, x.shape[1] - 1), axis=1)
+        env[cache.name] = jnp.where(new[:, None, None], x, env[cache.name])
+
+    def combine(self, op, env):
+        """Scales the attention over this chip's shard of the cache by the shard's share."""
+        (part, log_sums, out), _ = self.names(op)
+        shares = jax.nn.softmax(env[log_sums.name], axis=-1)
+        shard = self.phase.dims[log_sums.dims[3]]
+        mine = lambda chip: self.phase.held(log_sums.dims[3], shard.axes, chip)
+        env[out.name] = env[part.name] * self.remap(shares, 3, self.box(log_sums, 3), mine)
 
     def head_bias(self, env, name, target):
         tensor = self.phase.tensors[name]  # heads x head_dim, whole on every chip
@@ -225,8 +254,7 @@ class Interpreter:
 
     def sample(self, op, env):
         (x, _, out), _ = self.names(op)
-        held = np.stack([self.box(x, 2)(chip) for chip in self.phase.chips])
-        own = jnp.asarray(held)[jax.lax.axis_index(tuple(self.phase.axes))]
+        own = self.own(self.box(x, 2))
         last = jnp.where(own >= 0, env[x.name][:, -1], -jnp.inf)
         best = jnp.argmax(last, axis=-1)
         pair = [jnp.take_along_axis(last, best[:, None], 1)[:, 0], own[best]]
@@ -312,7 +340,7 @@ class Interpreter:
 
 
 class Runner:
-    """A phase compiled for a mesh; keeps the weights sharded as the plan says."""
+    """A phase for a mesh; keeps the weights sharded as the plan says. `compile` comes before `step`."""
 
     def __init__(self, phase, model, mesh):
         self.phase, self.model, self.mesh = phase, model, mesh
@@ -322,7 +350,7 @@ class Runner:
         caches = {t.name: stacked(t) for t in phase.caches()}
         results = {t: spec(phase.tensors[t]) for t in self.result_names()}
         self.shardings = {name: NamedSharding(mesh, s) for name, s in {**weights, **caches}.items()}
-        self.step = jax.jit(jax.shard_map(
+        self.jitted = jax.jit(jax.shard_map(
             interpreter.run, mesh=mesh,
             in_specs=(weights, caches, PartitionSpec(), PartitionSpec()),
             out_specs=(caches, results), check_vma=False))
@@ -340,7 +368,10 @@ class Runner:
                               self.shardings[name])
 
     def compile(self, weights, caches, tokens):
-        return self.step.lower(weights, caches, tokens, 0).compile()
+        # Left alone, XLA makes one all-reduce of two of the plan's ops over the same axes.
+        self.step = self.jitted.lower(weights, caches, tokens, 0).compile(
+            {"xla_disable_hlo_passes": "cpu-all-reduce-combiner"})
+        return self.step
 
 
 def padded_tokens(phase, tokens):
@@ -360,9 +391,9 @@ def collectives(compiled):
     """(op_name, kind, terms, elements of D, group size) of each collective in the compiled HLO.
 
     D is the paper's (appendix A.1): the output of an all-gather, the input of a reduce-scatter,
-    twice the operand of an all-reduce, what is exchanged by an all-to-all. XLA may combine the
-    all-reduces of an op's terms into one of several operands; an all-to-all has one operand for
-    each member of the group.
+    twice the operand of an all-reduce, what is exchanged by an all-to-all. XLA may combine
+    all-reduces into one of several operands; an all-to-all has one operand for each member of the
+    group.
     """
     found = []
     for line in compiled.as_text().splitlines():

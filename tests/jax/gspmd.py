@@ -9,7 +9,8 @@ import reference
 
 
 def places(phase, model):
-    """Which stored KV slot every stored head reads and every cached slot is projected into."""
+    """Which stored KV head every stored head reads and every cached one is projected into, and
+    which position every stored slot of the cache holds."""
     tensors = {t.name: t for t in phase.weights() + phase.caches()}
     heads = phase.stored(tensors["query_weights"], 1)
     projected = phase.stored(tensors["key_weights"], 1)
@@ -20,7 +21,8 @@ def places(phase, model):
     biased = phase.stored(bias, 0) if bias else np.arange(model["kv_heads"])
     return {"head_to_slot": np.array([first(cached, max(h, 0) // group) for h in heads]),
             "slot_to_projected": np.array([first(projected, max(k, 0)) for k in cached]),
-            "key_bias_to_slot": np.array([first(biased, max(k, 0)) for k in cached])}
+            "key_bias_to_slot": np.array([first(biased, max(k, 0)) for k in cached]),
+            "slot_to_position": phase.stored(tensors["key_cache"], 1)}
 
 
 class Gspmd:

@@ -59,7 +59,7 @@ class Phase:
         self.ops = row["ops"]
         self.layers, self.steps = row["layers"], row["steps"]
         self.layout = row["layout"]
-        self.batch = row["batch"]
+        self.batch, self.query_length = row["batch"], row["query_length"]
         self.cache_length = row["cache_length"]
         # Every chip's mesh coordinates, in device order.
         self.chips = [dict(zip(self.axes, at))

@@ -2,7 +2,7 @@
 
 Written for NumPy and JAX alike (`xp`). Under jax.jit on sharded arrays it is also the program whose
 collectives GSPMD chooses: then weights and caches are as stored, padded and permuted, and `places`
-says which stored KV slot, cached and projected, each head and slot is.
+says which stored KV head, cached and projected, each head is, and which position a slot holds.
 """
 
 import math
@@ -46,17 +46,17 @@ def random_weights(model, roles, seed):
     return weights
 
 
-def true_places(model):
+def true_places(model, positions):
     group = model["query_heads"] // model["kv_heads"]
     return {"head_to_slot": np.arange(model["query_heads"]) // group,
             "slot_to_projected": np.arange(model["kv_heads"]),
-            "key_bias_to_slot": np.arange(model["kv_heads"])}
+            "key_bias_to_slot": np.arange(model["kv_heads"]),
+            "slot_to_position": np.arange(positions)}
 
 
 class Reference:
-    def __init__(self, xp, model, places=None):
-        self.xp, self.model = xp, model
-        self.places = places or true_places(model)
+    def __init__(self, xp, model, places):
+        self.xp, self.model, self.places = xp, model, places
 
     def norm(self, x, rows):
         if self.model["norm"] == "none":
@@ -81,7 +81,8 @@ class Reference:
             hidden = hidden * (x @ w["ffn_gate_weights"] + w.get("ffn_gate_bias", 0))
         return hidden @ w["ffn_output_weights"] + w.get("ffn_output_bias", 0)
 
-    def attention(self, x, w, caches, layer, cached):
+    def attention(self, x, w, caches, cached):
+        """`caches` are of one layer; new keys and values replace them."""
         xp, places = self.xp, self.places
         project = lambda name: xp.einsum("ble,ehd->blhd", x, w[name])
         query = project("query_weights") + w.get("query_bias", 0)
@@ -89,12 +90,13 @@ class Reference:
             fresh = xp.take(project(kind + "_weights"), places["slot_to_projected"], axis=2)
             if kind + "_bias" in w:
                 fresh = fresh + xp.take(w[kind + "_bias"], places["key_bias_to_slot"], axis=0)
-            caches[cache] = self.write(caches[cache], layer, cached, fresh)
-        keys, values = (xp.take(caches[c][layer], places["head_to_slot"], axis=2)
+            caches[cache] = self.write(caches[cache], cached, fresh)
+        keys, values = (xp.take(caches[c], places["head_to_slot"], axis=2)
                         for c in ("key_cache", "value_cache"))
         scores = xp.einsum("blhd,bthd->bhlt", query, keys) / math.sqrt(self.model["head_dim"])
         last = cached + xp.arange(x.shape[1])
-        visible = xp.arange(keys.shape[1])[None, :] <= last[:, None]
+        position = places["slot_to_position"]
+        visible = (position >= 0) & (position <= last[:, None])
         scores = xp.where(visible, scores, -xp.inf)
         chances = xp.exp(scores - scores.max(-1, keepdims=True))
         chances = chances / chances.sum(-1, keepdims=True)
@@ -102,33 +104,35 @@ class Reference:
         return (xp.einsum("blhd,hde->ble", attended, w["attention_output_weights"])
                 + w.get("attention_output_bias", 0))
 
-    def write(self, cache, layer, cached, fresh):
-        if self.xp is np:
-            cache = cache.copy()
-            cache[layer, :, cached:cached + fresh.shape[1]] = fresh
-            return cache
-        import jax
-        return jax.lax.dynamic_update_slice(cache, fresh[None], (layer, 0, cached, 0, 0))
+    def write(self, cache, cached, fresh):
+        xp = self.xp
+        at = self.places["slot_to_position"] - cached
+        new = (at >= 0) & (at < fresh.shape[1])
+        fresh = xp.take(fresh, xp.clip(at, 0, fresh.shape[1] - 1), axis=1)
+        return xp.where(new[:, None, None], fresh, cache)
 
     def run(self, weights, caches, tokens, cached):
         """(new caches, residual, logits of the last position). Caches: layers x batch x slots x K x D."""
-        caches = dict(caches)
         x = weights["embedding"][0][tokens]
         if self.model["positions"] == "learned":
             at = cached + self.xp.arange(tokens.shape[1])
             x = x + weights["position_table"][0][at]
+        layers = []
         for layer in range(self.model["layers"]):
+            own = {name: cache[layer] for name, cache in caches.items()}
             w = {role: values[layer] for role, values in weights.items() if len(values) > layer
                  and role not in ("embedding", "unembedding", "final_norm_vectors",
                                   "position_table")}
             first = self.norm(x, w.get("norm_vectors"))
             second = w.get("second_norm_vectors", w.get("norm_vectors"))
             if self.model["block"] == "parallel":
-                x = (x + self.attention(first, w, caches, layer, cached)
+                x = (x + self.attention(first, w, own, cached)
                      + self.ffn(self.norm(x, second), w))
             else:
-                x = x + self.attention(first, w, caches, layer, cached)
+                x = x + self.attention(first, w, own, cached)
                 x = x + self.ffn(self.norm(x, second), w)
+            layers.append(own)
+        caches = {name: self.xp.stack([own[name] for own in layers]) for name in caches}
         final = self.norm(x, weights["final_norm_vectors"][0]) if self.model["final_norm"] else x
         table = weights["embedding" if self.model["tied_embedding"] else "unembedding"][0]
         return caches, x, final[:, -1:] @ table.T

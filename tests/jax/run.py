@@ -40,6 +40,7 @@ class Case:
     layout: str  # or a filter: then the plan chooses a layout for each phase
     batch: int = 8
     input_length: int = 5
+    prefill_chunk: int = 0  # tokens of one prefill pass; 0: all at once
 
     @property
     def chips(self):
@@ -78,9 +79,28 @@ CASES = [
     Case("2x2x2", MULTIQUERY, "Ex.Fyz/*/*", batch=64, input_length=24),
     Case("2x2x2", MULTIHEAD, "Ex.Fyz/*/*", batch=64, input_length=24),
     Case("2x2x2", GROUPED, "Ex.Fyz/*/*", batch=64, input_length=24),
+    # Weights replicated, with nothing gathered, and with d_model and d_ff gathered.
+    Case("2x2x2", MULTIQUERY, "Fxy.Rz/ws/Bz.Hxy"),
+    Case("2x2x2", MULTIHEAD, "Ex.Fy.Rz/ws/Byz.Hx", batch=5),
+    Case("2x2x2", GROUPED, "Ex.Fy.Rz/wg-x/Bxz.Hy"),
+    Case("2x2x2", MULTIHEAD, "Ez.Fy.Rx/wg-y/Bxy.Hz", batch=3),
+    # The KV cache over its length: axes of d_ff, of d_model, both; beside batch and heads.
+    Case("2x2x2", MULTIQUERY, "Fxyz/ws/Bx.Hy.Sz"),
+    Case("2x2x2", MULTIHEAD, "Fxyz/ws/Hxy.Sz"),
+    Case("2x2x2", GROUPED, "Fxyz/ws/Hxy.Sz/Ex", batch=3),
+    Case("2x2x2", MULTIQUERY, "Ex.Fyz/ws/Hyz.Sx"),
+    Case("2x2x2", MULTIHEAD, "Ex.Fyz/ws/By.Hz.Sx", batch=5),
+    Case("2x2x2", GROUPED, "Ex.Fyz/ws/Bz.Hx.Sy"),
+    Case("2x2x2", GROUPED, "Exy.Fz/ws/Bx.Hz.Sy", batch=3),
+    Case("2x2x2", MULTIHEAD, "Ex.Fyz/ws/Sxyz"),
+    Case("2x2x2", MULTIHEAD, "Ex.Fyz/wg-x/Bx.Hy.Sz"),
+    Case("2x2x2", GROUPED, "Ex.Fy.Rz/ws/Bz.Sxy"),
+    # Prefill in chunks.
+    Case("2x2x2", MULTIQUERY, "Ex.Fyz/ws/Bx.Hy.Sz", input_length=6, prefill_chunk=2),
     # 16 and 64 devices.
-    Case("2x2x4", MULTIQUERY, "Ex.Fyz/ws/Bxyz", batch=16),
-    Case("2x2x4", MULTIHEAD, "Fxyz/ws/Bx.Hyz"),
+    Case("2x2x4", MULTIQUERY, "Ex.Fy.Rz/ws/Byz.Hx", batch=9),
+    Case("2x2x4", MULTIHEAD, "Ex.Fyz/ws/By.Hx.Sz"),
+    Case("2x2x4", GROUPED, "Exz.Fy/ws/Hy.Sxz"),
     Case("2x2x4", GROUPED, "Ex.Fyz/wg-xz/Bxz.Hy", batch=16),
     Case("4x4x4", MULTIQUERY, "Ex.Fyz/ws/Bxyz", batch=64),
     Case("4x4x4", MULTIHEAD, "Fxyz/ws/Hxyz"),
@@ -91,11 +111,12 @@ CASES = [
 def plan_document(binary, case, directory):
     """Asks the tool for a plan; the path of the document."""
     path = pathlib.Path(directory) / "plan.json"
+    chunks = ["--prefill-chunk", str(case.prefill_chunk)] if case.prefill_chunk else []
     subprocess.run(
         [binary, "plan", "--model", HERE / "models" / f"{case.model}.json", "--slice", case.slice,
          "--layout", case.layout, "--batch", str(case.batch), "--input-len",
-         str(case.input_length), "--output-len", "3", "--calibration", "roofline", "--format",
-         "json", "--output", path], check=True, cwd=ROOT)
+         str(case.input_length), *chunks, "--output-len", "3", "--calibration", "roofline",
+         "--format", "json", "--output", path], check=True, cwd=ROOT)
     return path
 
 
@@ -117,7 +138,9 @@ class Execution:
         self.mesh = consumer.make_mesh(self.plan.axes)
         roles = [t.role for t in next(iter(self.plan.phases.values())).weights()]
         self.weights = reference.random_weights(self.model, roles, SEED)
-        self.reference = reference.Reference(np, self.model)
+        positions = max(phase.cache_length for phase in self.plan.phases.values())
+        self.reference = reference.Reference(
+            np, self.model, reference.true_places(self.model, positions))
         self.failures = []
         self.worst = 0.0
 
@@ -137,38 +160,44 @@ class Execution:
         return rows
 
     def run_phase(self, name, phase, caches, cached, tokens):
-        """Caches come and go with their true shape; between phases they are dealt out anew."""
+        """Caches come and go with their true shape; between phases they are dealt out anew. A pass
+        takes as many of the tokens as it has queries: prefill runs in chunks where the plan does."""
         import gspmd
         np = self.np
+        if tokens.shape[1] % phase.query_length:
+            raise ValueError(f"{name}: {tokens.shape[1]} tokens are not full passes of "
+                             f"{phase.query_length}")
         runner = self.consumer.Runner(phase, self.model, self.mesh)
         weights = {t.name: runner.put(t.name, self.weights[t.role]) for t in phase.weights()}
         sharded = {t.name: runner.put(t.name, caches[t.role][:, :, :phase.cache_length])
                    for t in phase.caches()}
         self.check_shards(phase, {**weights, **sharded})
-        padded = self.consumer.padded_tokens(phase, tokens)
+        now, later = np.split(tokens, [phase.query_length], axis=1)
+        padded = self.consumer.padded_tokens(phase, now)
         found = self.consumer.collectives(runner.compile(weights, sharded, padded))
         row = {"phase": name, "layout": phase.layout, **self.check_collectives(phase, found)}
-        alone = gspmd.Gspmd(phase, self.model, weights, sharded, self.attention_tokens(phase, tokens))
+        alone = gspmd.Gspmd(phase, self.model, weights, sharded, self.attention_tokens(phase, now))
         row.update(summary(self.consumer.collectives(alone.compiled), "gspmd"))
         for step in range(phase.steps):
             self.true_caches, residual, logits = self.reference.run(
-                self.weights, self.true_caches, tokens, cached)
+                self.weights, self.true_caches, now, cached)
             if step == 0:
                 self.check_gspmd(phase, alone.run(weights, sharded,
-                                                  self.attention_tokens(phase, tokens), cached),
+                                                  self.attention_tokens(phase, now), cached),
                                  residual, logits)
             sharded, results = runner.step(
-                weights, sharded, self.consumer.padded_tokens(phase, tokens), cached)
+                weights, sharded, self.consumer.padded_tokens(phase, now), cached)
             self.check_results(phase, runner, results, residual, logits)
-            cached += tokens.shape[1]
-            tokens = logits[:, -1].argmax(-1)[:, None]
+            cached += now.shape[1]
+            sampled = logits[:, -1].argmax(-1)[:, None]
+            now, later = np.split(later if later.size else sampled, [phase.query_length], axis=1)
         slots = self.plan.phases["decode"].cache_length
         grown = {}
         for t in phase.caches():
             true = np.stack([phase.restore(t, layer) for layer in np.asarray(sharded[t.name])])
             grown[t.role] = np.pad(true, [(0, slots - n if i == 2 else 0)
                                           for i, n in enumerate(true.shape)])
-        return grown, cached, tokens, row
+        return grown, cached, now, row
 
     def attention_tokens(self, phase, tokens):
         """Tokens in the order and padding of the caches' batch, which the whole-array model keeps."""
@@ -304,8 +333,11 @@ def work(binary, chips, indices):
 
 
 def start(python, binary, chips, indices):
+    # Compiling takes most of the time; what the code generator leaves out changes no collective.
+    flags = (f"--xla_force_host_platform_device_count={chips} --xla_backend_optimization_level=0 "
+             "--xla_llvm_disable_expensive_passes=true")
     environment = {**os.environ, "JAX_PLATFORMS": "cpu", "TF_CPP_MIN_LOG_LEVEL": "3",
-                   "XLA_FLAGS": f"--xla_force_host_platform_device_count={chips}"}
+                   "XLA_FLAGS": flags}
     return subprocess.Popen([python, __file__, binary, "--work", str(chips), *map(str, indices)],
                             env=environment, stdout=subprocess.PIPE, text=True)
 

@@ -67,6 +67,19 @@ TEST(AxesOf, FollowTheLayoutsLetters) {
   EXPECT_THAT(decode.residual_embed, ElementsAre("x", "y", "z"));
 }
 
+TEST(AxesOf, ReplicasAndTheCachesLength) {
+  const Plans plans = PlansOf(SerialModel(), "Ex.Fy.Rz/wg-x/Bxz.Hy", "Ex.Fy.Rz/ws/Bz.Hx.Sy");
+  const PhaseAxes prefill = AxesOf(plans.execution, *plans.execution.phases.prefill);
+  EXPECT_THAT(prefill.replicas, ElementsAre("z"));
+  EXPECT_THAT(prefill.gathered, ElementsAre("x"));
+  EXPECT_THAT(prefill.cache_length, IsEmpty());
+  EXPECT_THAT(prefill.residual_batch, testing::UnorderedElementsAre("x", "z"));
+  const PhaseAxes decode = AxesOf(plans.execution, *plans.execution.phases.decode);
+  EXPECT_THAT(decode.attention_batch, ElementsAre("z"));
+  EXPECT_THAT(decode.attention_heads, ElementsAre("x"));
+  EXPECT_THAT(decode.cache_length, ElementsAre("y"));
+}
+
 // Against jax 0.7.2's own answers (mesh_utils._create_device_mesh_for_nd_torus).
 TEST(GreedyAssignment, IsCreateDeviceMeshs) {
   using Assigned = std::vector<std::vector<int>>;
@@ -143,7 +156,22 @@ TEST(ExportJax, SaysWhereStoredHeadsAreInAnotherOrder) {
   EXPECT_TRUE(query["stored_indices"][0].is_null());
 }
 
-// The six uses of an axis, and MaxText's name for each (export_maxtext.cc).
+// 36 positions over four shards, 9 slots each: 0, 4, ... 32, then 1, 5, ...
+TEST(ExportJax, PositionsOfTheCacheAreDealtOutInTurn) {
+  const Json json = Json::parse(To(ExportTarget::kJax, SerialModel(), "Fxy.Rz/ws/Bz.Hx.Sy").text);
+  const Json& keys = json["phases"]["decode"]["tensors"]["key_cache"];
+  EXPECT_EQ(keys["partition_spec"], Json::parse(R"(["z", "y", "x", null])"));
+  ASSERT_EQ(keys["stored_indices"][1].size(), 36U);
+  for (int slot = 0; slot < 36; ++slot) {
+    EXPECT_EQ(keys["stored_indices"][1][static_cast<std::size_t>(slot)], slot % 9 * 4 + slot / 9);
+  }
+  EXPECT_EQ(json["weights"]["ffn_input_weights"]["partition_spec"],
+            Json::parse(R"([null, ["x", "y"]])"));
+  EXPECT_EQ(json["phases"]["decode"]["tensors"]["residual"]["partition_spec"],
+            Json::parse(R"(["z", null, ["x", "y"]])"));
+}
+
+// The nine uses of an axis, and MaxText's name for each (export_maxtext.cc).
 TEST(ExportMaxText, EachUseOfAnAxisHasItsMeshAxis) {
   const auto sized = [](const char* layout, const char* option) {
     const Exported exported = To(ExportTarget::kMaxText, SerialModel(), layout, SliceOf(2, 2, 4));
@@ -156,6 +184,30 @@ TEST(ExportMaxText, EachUseOfAnAxisHasItsMeshAxis) {
   sized("Exz.Fy/ws/Bxz.Hy", "\nici_fsdp_transpose_parallelism: 8\n");
   sized("Exz.Fy/wg-xz/Bxz.Hy", "\nici_fsdp_parallelism: 8\n");
   sized("Ex.Fyz/wg-z/Bz.Hxy", "\nici_data_parallelism: 4\n");
+  sized("Fxy.Rz/ws/Bz.Hxy", "\nici_data_parallelism: 4\n");
+  sized("Fxyz/ws/Hxy.Sz", "\nici_context_autoregressive_parallelism: 4\n");
+  sized("Ex.Fyz/ws/Hyz.Sx", "\nici_sequence_parallelism: 2\n");
+}
+
+TEST(ExportMaxText, ReplicasAreItsDataParallelism) {
+  const Exported exported =
+      To(ExportTarget::kMaxText, SerialModel(), "Fxy.Rz/ws/Bz.Hxy", SliceOf(2, 2, 4));
+  EXPECT_THAT(exported.downgrades, IsEmpty());
+  for (const char* rule : {"['mlp', ['tensor']]", "['activation_batch', ['data']]",
+                           "['cache_batch', ['data']]", "['cache_sequence', []]"}) {
+    EXPECT_THAT(exported.text, HasSubstr(rule));
+  }
+}
+
+TEST(ExportMaxText, TheCachesLengthInBlocks) {
+  const Exported exported =
+      To(ExportTarget::kMaxText, SerialModel(), "Ex.Fyz/ws/Hy.Sxz", SliceOf(2, 2, 4));
+  EXPECT_THAT(exported.downgrades, ElementsAre(HasSubstr("positions dealt out in turn over x,z")));
+  for (const char* rule :
+       {"['cache_sequence', ['sequence', 'context_autoregressive']]", "['embed', ['sequence']]",
+        "['mlp', ['tensor', 'context_autoregressive']]", "['cache_heads', ['tensor']]"}) {
+    EXPECT_THAT(exported.text, HasSubstr(rule));
+  }
 }
 
 TEST(ExportMaxText, RulesOfAMixedLayout) {
@@ -225,6 +277,40 @@ TEST(ExportVllmTpu, TensorAndAttentionDataParallelism) {
   EXPECT_THAT(mixed.text, HasSubstr("export NEW_MODEL_DESIGN=1\n"));
 }
 
+// 64 chips in four replicas of 16: 4 ways over batch, 4 over heads.
+TEST(ExportVllmTpu, ReplicasAreItsDataParallelism) {
+  const Exported exported = To(ExportTarget::kVllmTpu, SerialModel(), "Fxy.Rz/ws/Byz.Hx");
+  EXPECT_THAT(exported.downgrades, IsEmpty());
+  EXPECT_THAT(exported.text,
+              HasSubstr("over batch 16 ways, over heads 4 ways, over the cache's length 1 ways"));
+  EXPECT_THAT(exported.text, HasSubstr("--tensor-parallel-size 16 --data-parallel-size 4 --max"));
+  EXPECT_THAT(exported.text, HasSubstr(R"("tensor_parallelism":16,"enable_dp_attention":true,)"
+                                       R"("attn_dp_size":4)"));
+}
+
+// 8 KV heads of 16 query heads each over 64 chips: 8 chips would repeat a head, so its cache can be
+// cut 4 ways; 16 ways not. Of SerialModel no head is repeated.
+TEST(ExportVllmTpu, TheCachesLengthWhereKvHeadsRepeat) {
+  Model model = GroupedModel();
+  model.query_heads = 128;
+  model.kv_heads = 8;
+  const Exported exported = To(ExportTarget::kVllmTpu, model, "Fxyz/ws/Hxy.Sz");
+  EXPECT_THAT(exported.downgrades, IsEmpty());
+  EXPECT_THAT(exported.text,
+              HasSubstr("over batch 1 ways, over heads 16 ways, over the cache's length 4 ways"));
+  EXPECT_THAT(exported.text,
+              HasSubstr("--tensor-parallel-size 64 --decode-context-parallel-size 4 --max"));
+  EXPECT_THAT(exported.text, HasSubstr("export NEW_MODEL_DESIGN=1\n"));
+  const Exported finer = To(ExportTarget::kVllmTpu, model, "Fxyz/ws/Hx.Syz");
+  EXPECT_THAT(
+      finer.downgrades,
+      ElementsAre(HasSubstr("the KV cache's length over y,z: vLLM needs a "
+                            "tensor_parallel_size of at least 16 x 8 KV heads (found 64)")));
+  EXPECT_THAT(finer.text, Not(HasSubstr("decode-context")));
+  EXPECT_THAT(To(ExportTarget::kVllmTpu, SerialModel(), "Fxyz/ws/Hxy.Sz").downgrades,
+              ElementsAre(HasSubstr("4 to divide the 1 query heads of each")));
+}
+
 TEST(ExportVllmTpu, SaysWhatIsLost) {
   EXPECT_THAT(To(ExportTarget::kVllmTpu, SerialModel(), "Ex.Fyz/wg-xyz/Bxyz").downgrades,
               ElementsAre(HasSubstr("weight-gathered feed-forward over x,y,z"),
@@ -276,6 +362,18 @@ TEST(ExportEstiRules, SaysWhatIsLost) {
   }
   EXPECT_THAT(To(ExportTarget::kEstiRules, SerialModel(), "Ex.Fyz/ws/Bxyz").downgrades,
               ElementsAre(HasSubstr("the released code runs PaLM's block")));
+}
+
+TEST(ExportEstiRules, HasNeitherReplicasNorTheCachesLength) {
+  const Exported length = To(ExportTarget::kEstiRules, MultiqueryModel(), "Ex.Fyz/ws/Bz.Hx.Sy");
+  EXPECT_THAT(length.downgrades, ElementsAre(HasSubstr("the KV cache's length over y")));
+  EXPECT_THAT(length.text, HasSubstr("AttnAllToAll.AXIS_Z"));
+  const Exported replica = To(ExportTarget::kEstiRules, MultiqueryModel(), "Fxy.Rz/ws/Bz.Hxy/Ex");
+  EXPECT_THAT(replica.downgrades,
+              ElementsAre(HasSubstr("weights replicated over z: the released code has one copy of "
+                                    "them; these are the rules of one replica of 4")));
+  EXPECT_THAT(replica.text, HasSubstr("mesh_shape = (4, 4, 1)"));
+  EXPECT_THAT(replica.text, HasSubstr("AttnAllToAll.NONE"));
 }
 
 TEST(ExportGcloud, NamesTheSliceInEveryVocabulary) {

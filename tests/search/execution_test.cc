@@ -2,6 +2,7 @@
 // that both phases read alike.
 #include "slicewise/search/execution.h"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -83,6 +84,52 @@ TEST(TrueIndices, BatchPaddingNests) {
   EXPECT_EQ(DimOf(decode, "attention_batch").axes, (std::vector<std::string>{"y", "z"}));
   EXPECT_EQ(DimOf(decode, "batch").padded_size, 6);
   EXPECT_EQ(DimOf(decode, "batch").indices, Indices());
+}
+
+// Two shards take positions in turn: 7 of decode in 4 slots each, the last of shard 1 padding; 5 of
+// prefill in 3 slots each.
+TEST(TrueIndices, ShardsOfTheCacheTakePositionsInTurn) {
+  Workload work = SmallWorkload();
+  work.input_length = 5;
+  work.output_length = 2;
+  const Execution execution =
+      Of(GroupedModel(), "Fyz/ws/Hy.Sz", "Fyz/ws/Hy.Sz", work, SliceOf(1, 2, 2));
+  const ExecutionDim& decode = DimOf(*execution.phases.decode, "cache_length");
+  EXPECT_EQ(decode.size, 7);
+  EXPECT_EQ(decode.padded_size, 8);
+  EXPECT_EQ(decode.axes, (std::vector<std::string>{"z"}));
+  EXPECT_EQ(decode.indices, (Indices{0, 2, 4, 6, 1, 3, 5, -1}));
+  EXPECT_EQ(DimOf(*execution.phases.prefill, "cache_length").indices, (Indices{0, 2, 4, 1, 3, -1}));
+  const Execution whole = Of(GroupedModel(), "Fyz/ws/Hyz", "Fyz/ws/Hyz", work, SliceOf(1, 2, 2));
+  EXPECT_EQ(DimOf(*whole.phases.decode, "cache_length").indices, Indices());
+}
+
+// Attention over shards of the cache: the log sums of exponentials leave in a term of their own,
+// are gathered, and scale each part, which is then summed over z and scattered into heads.
+TEST(Execution, PartsOfTheSoftmaxAreCombined) {
+  const Execution execution =
+      Of(GroupedModel(), "Fyz/ws/Hy.Sz", "Fyz/ws/Hy.Sz", SmallWorkload(), SliceOf(1, 2, 2));
+  const ExecutionPhase& decode = *execution.phases.decode;
+  const auto attention = std::find_if(decode.ops.begin(), decode.ops.end(),
+                                      [](const ExecutionOp& op) { return op.kind == "attention"; });
+  ASSERT_LT(attention, decode.ops.end() - 3);
+  EXPECT_EQ(attention->terms[0].out, "attended_shard");
+  EXPECT_EQ(attention->terms.back().lhs, std::nullopt);
+  EXPECT_EQ(attention->terms.back().out, "log_sum_exp");
+  EXPECT_EQ(attention[1].kind, "all-gather");
+  EXPECT_EQ(attention[1].terms[0].out, "log_sum_exp#2");
+  EXPECT_EQ(attention[2].function, "combine");
+  EXPECT_EQ(attention[2].terms[0].lhs, "attended_shard");
+  EXPECT_EQ(attention[2].terms[0].rhs, "log_sum_exp#2");
+  EXPECT_EQ(attention[2].terms[0].out, "attended");
+  EXPECT_EQ(TensorOf(decode.tensors, "attended").partial_axes, (std::vector<std::string>{"z"}));
+  EXPECT_EQ(attention[3].kind, "reduce-scatter");
+  // One index to a shard, whichever chip holds it.
+  const ExecutionTensor& own = TensorOf(decode.tensors, "log_sum_exp");
+  EXPECT_EQ(own.dims[3].name, "sequence_shard");
+  EXPECT_EQ(own.dims[3].axes, (std::vector<std::string>{"z"}));
+  EXPECT_EQ(own.dims[3].local_size, 1);
+  EXPECT_EQ(TensorOf(decode.tensors, "log_sum_exp#2").dims[3].local_size, 2);
 }
 
 TEST(Execution, NamesAreOneToOneAndEveryTermIsATensor) {

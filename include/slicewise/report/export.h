@@ -37,8 +37,10 @@ struct Exported {
 struct PhaseAxes {
   using Names = std::vector<std::string>;
   Names weights_embed, weights_ffn;        // of the stored weights
+  Names replicas;                          // over which the stored weights are replicated
   Names gathered;                          // over which layer weights are gathered
   Names attention_batch, attention_heads;  // of the attention's output
+  Names cache_length;                      // of the cache
   Names kv_heads, cache_kv_heads;          // of the key weights, and of the cache
   Names residual_batch, residual_embed;
 };
