@@ -52,7 +52,8 @@ std::vector<BadArguments> UsageCases() {
       {"NoModel", Words("plan --slice 4x4x4"),
        "--model is required, for example --model palm-540b"},
       {"NoSlice", Words("explain --model palm-8b"),
-       "--slice is required, for example --slice 4x4x4"},
+       "--slice is required, for example --slice 4x4x4; --max-chips N searches over all "
+                            "slices of at most N chips"},
       {"CalibrateNothing", Words("calibrate"), "calibrate: files is required"},
       {"CalibrateToNowhere", Words("calibrate pope2022"), "calibrate: --output is required"},
   };
@@ -102,7 +103,7 @@ std::vector<BadArguments> NameCases() {
       {"Scope", plan + Words("--scope layer"),
        "--scope: found 'layer', expected end-to-end, layers; did you mean 'layers'?"},
       {"Objective", plan + Words("--objective mfuu"),
-       "--objective: found 'mfuu', expected latency, mfu, cost; did you mean 'mfu'?"},
+       "--objective: found 'mfuu', expected latency, mfu, cost, throughput; did you mean 'mfu'?"},
       {"Format", plan + Words("--format jsn"),
        "--format: found 'jsn', expected table, json, csv, markdown; did you mean 'json'?"},
       {"FormatOfList", Words("list --format xml"),
