@@ -55,8 +55,8 @@ ExitCode PlanScenarios(const std::string& path, const CommonOptions& options, St
     Json document;
     std::string name;
     try {
-      document = Answer(line, fmt::format("{} line {}", source, number), options.request.threads,
-                        name);
+      document =
+          Answer(line, fmt::format("{} line {}", source, number), options.request.threads, name);
     } catch (const InputError& error) {
       bad = true;
       streams.err << "slicewise: " << error.what() << "\n";

@@ -123,9 +123,9 @@ std::vector<Slice> ResolveSlices(const RequestOptions& o, const Chip& chip) {
   const std::vector<Slice> named = slices.empty() ? LegalSlices(chip, chip.max_chips) : slices;
   std::erase_if(slices, [&](const Slice& slice) { return slice.chips() > most; });
   if (slices.empty()) {
-    const auto smallest = std::min_element(
-        named.begin(), named.end(),
-        [](const Slice& a, const Slice& b) { return a.chips() < b.chips(); });
+    const auto smallest =
+        std::min_element(named.begin(), named.end(),
+                         [](const Slice& a, const Slice& b) { return a.chips() < b.chips(); });
     throw InputError(fmt::format("{}: found {}, expected at least {} chips, those of {}",
                                  PlaceOf(o, "max_chips"), most, smallest->chips(),
                                  ToString(*smallest)));

