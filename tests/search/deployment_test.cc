@@ -167,14 +167,16 @@ TEST(SearchDeployment, OneLayoutIsNeverBetter) {
   for (Model model : TestModels()) {
     model.embed_dim = 8192;  // large enough that prefill and decode want different layouts
     model.ffn_dim = 32768;
+    Setting setting = Base(model);
+    setting.workload.input_length = 1024;
     for (Objective objective : {Objective::kLatency, Objective::kCost}) {
       SCOPED_TRACE(testing::Message() << model.name << " " << Name(objective));
       DeploymentOptions options = OptionsFor(objective);
-      const auto two = Found(Base(model), options);
-      const auto named_two = Found(Base(model), options, "Ex.Fyz/ws/Bxyz");
+      const auto two = Found(setting, options);
+      const auto named_two = Found(setting, options, "Ex.Fyz/ws/Bxyz");
       options.same_layout = true;
-      const auto one = Found(Base(model), options);
-      const auto named_one = Found(Base(model), options, "Ex.Fyz/ws/Bxyz");
+      const auto one = Found(setting, options);
+      const auto named_one = Found(setting, options, "Ex.Fyz/ws/Bxyz");
       EXPECT_TRUE(one->prefill.layout == one->decode.layout);
       EXPECT_EQ(one->kv_reshard, Seconds());
       EXPECT_GE(ScoreOf(*one, objective), ScoreOf(*two, objective));
