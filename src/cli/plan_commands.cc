@@ -11,6 +11,7 @@
 #include "slicewise/report/explain_report.h"
 #include "slicewise/report/plan_report.h"
 #include "slicewise/report/sweep_report.h"
+#include "slicewise/units/input_error.h"
 
 namespace slicewise::cli {
 namespace {
@@ -55,6 +56,18 @@ std::string RenderSweep(const SweepReport& report, OutputFormat format, std::siz
       return SweepMarkdown(report);
   }
   return "";
+}
+
+// Each line of --scenarios is a whole request: what else is asked for would be ignored.
+void RefuseBesideScenarios(const CLI::App& app) {
+  for (const CLI::Option* option : app.get_options()) {
+    const std::string name = option->get_name();
+    if (option->count() > 0 && name != "--scenarios" && name != "--output" && name != "--threads") {
+      throw InputError(fmt::format(
+          "{}: found a value, expected none beside --scenarios: each line is a whole request",
+          name));
+    }
+  }
 }
 
 CLI::App* AddPlanLike(CLI::App& root, const char* name, const char* help, CommonOptions& options) {
@@ -108,8 +121,9 @@ Command AddPlan(CLI::App& root) {
       "int8\n"
       "  slicewise plan --model palm-540b --max-chips 256 --batch 1..512 --weights bf16,int8 "
       "--ttft 2s --tpot 40ms --objective cost");
-  return {app, [options, scenarios](Streams streams) {
+  return {app, [app, options, scenarios](Streams streams) {
             if (!scenarios->empty()) {
+              RefuseBesideScenarios(*app);
               return PlanScenarios(*scenarios, *options, streams);
             }
             const Request request = ResolveRequest(options->request, Lists::kAllowed);

@@ -18,12 +18,14 @@ using Json = nlohmann::ordered_json;
 
 // One line's document. A request that nothing answers is answered: its document says what is
 // missing.
-Json Answer(const std::string& line, const std::string& place, std::string& name) {
+Json Answer(const std::string& line, const std::string& place,
+            const std::optional<std::string>& threads, std::string& name) {
   JsonReader reader = JsonReader::Parse({place, line});
   name = reader.OptionalText("name").value_or("");
   reader.Skip("comment");
-  const RequestOptions options = ReadScenario(reader);
+  RequestOptions options = ReadScenario(reader);
   reader.Finish();
+  options.threads = threads;
   const Request request = ResolveRequest(options, Lists::kAllowed);
   return request.sweeps() ? SweepJson(MakeSweepReport(request, nullptr))
                           : PlanJson(MakePlanReport(request));
@@ -60,7 +62,8 @@ ExitCode PlanScenarios(const std::string& path, const CommonOptions& options, St
     Json document;
     std::string name;
     try {
-      document = Answer(line, fmt::format("{} line {}", source, number), name);
+      document =
+          Answer(line, fmt::format("{} line {}", source, number), options.request.threads, name);
     } catch (const InputError& error) {
       bad = true;
       streams.err << "slicewise: " << error.what() << "\n";
@@ -71,7 +74,8 @@ ExitCode PlanScenarios(const std::string& path, const CommonOptions& options, St
       out["name"] = name;
     }
     out.update(document);
-    const std::string text = out.dump() + "\n";
+    // What is wrong with a line may be that it is no UTF-8, and its message quotes it.
+    const std::string text = out.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
     if (to_file) {
       whole += text;
     } else {

@@ -114,13 +114,21 @@ std::vector<Slice> ResolveSlices(const RequestOptions& o, const Chip& chip) {
               : fmt::format("{}: missing, expected text such as '4x4x4'", PlaceOf(o, "slice")));
     }
     for (const std::string& part : Parts(*o.slice)) {
-      slices.push_back(Placed(o, "slice", [&] { return ParseSlice(part, chip); }));
+      const Slice slice = Placed(o, "slice", [&] { return ParseSlice(part, chip); });
+      if (std::find(slices.begin(), slices.end(), slice) == slices.end()) {
+        slices.push_back(slice);
+      }
     }
   }
+  const std::vector<Slice> named = slices.empty() ? LegalSlices(chip, chip.max_chips) : slices;
   std::erase_if(slices, [&](const Slice& slice) { return slice.chips() > most; });
   if (slices.empty()) {
-    throw InputError(fmt::format("{}: found {}, expected room for at least one of the slices",
-                                 PlaceOf(o, "max_chips"), most));
+    const auto smallest =
+        std::min_element(named.begin(), named.end(),
+                         [](const Slice& a, const Slice& b) { return a.chips() < b.chips(); });
+    throw InputError(fmt::format("{}: found {}, expected at least {} chips, those of {}",
+                                 PlaceOf(o, "max_chips"), most, smallest->chips(),
+                                 ToString(*smallest)));
   }
   return slices;
 }

@@ -1,6 +1,7 @@
 #include "slicewise/config/scenario_config.h"
 
 #include <array>
+#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "slicewise/units/text.h"
@@ -33,11 +34,12 @@ constexpr std::array<Field, 16> kTexts = {{{"model", &RequestOptions::model},
                                            {"tpot", &RequestOptions::tpot},
                                            {"layouts", &RequestOptions::layouts}}};
 
-constexpr std::array<Field, 10> kNumbers = {
-    {{"batch", &RequestOptions::batch},
-     {"prefill_batch", &RequestOptions::prefill_batch},
-     {"decode_batch", &RequestOptions::decode_batch},
-     {"input_len", &RequestOptions::input_len, "input_length"},
+constexpr std::array<Field, 3> kBatches = {{{"batch", &RequestOptions::batch},
+                                            {"prefill_batch", &RequestOptions::prefill_batch},
+                                            {"decode_batch", &RequestOptions::decode_batch}}};
+
+constexpr std::array<Field, 7> kNumbers = {
+    {{"input_len", &RequestOptions::input_len, "input_length"},
      {"output_len", &RequestOptions::output_len, "output_length"},
      {"context", &RequestOptions::context},
      {"pad_heads", &RequestOptions::pad_heads, "padded_heads"},
@@ -55,6 +57,16 @@ std::string KeyOf(const JsonReader& scenario, const Field& field) {
     scenario.Fail(field.long_key, "found a value, expected none beside '" + key + "'");
   }
   return std::string(field.long_key);
+}
+
+// A batch size as a number, or a list of them as text: "1..64".
+void ReadBatches(JsonReader& scenario, const std::string& key, Value value,
+                 RequestOptions& options) {
+  if (scenario.Has(key) && scenario.json().at(key).is_string()) {
+    options.*value = scenario.Text(key);
+  } else if (const std::optional<std::int64_t> number = scenario.OptionalWhole(key)) {
+    options.*value = std::to_string(*number);
+  }
 }
 
 // A limit in seconds, as a plan document gives it, in place of one with its unit.
@@ -97,6 +109,9 @@ RequestOptions ReadScenario(JsonReader& scenario) {
   options.source = scenario.Where("");
   for (const Field& field : kTexts) {
     options.*field.value = scenario.OptionalText(field.key);
+  }
+  for (const Field& field : kBatches) {
+    ReadBatches(scenario, std::string(field.key), field.value, options);
   }
   for (const Field& field : kNumbers) {
     const std::string key = KeyOf(scenario, field);

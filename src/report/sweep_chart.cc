@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "slicewise/report/table.h"
 #include "slicewise/units/text.h"
 
 namespace slicewise {
@@ -75,8 +76,9 @@ std::string Chart(const std::vector<ChartPoint>& points, std::string_view across
   const std::string high = Format(slow->latency);
   text += fmt::format("{:>{}} +{}\n", "", kLabel, std::string(columns, '-'));
   text += fmt::format("{:>{}}  {}{:>{}}\n", "", kLabel, low, high, columns - low.size());
-  return text + fmt::format("{:>{}}  $ per million tokens over {}; chips: {}\n", "", kLabel, across,
-                            fmt::join(legend, ", "));
+  return text + Wrap(fmt::format("{:>{}}  $ per million tokens over {}; chips: {}\n", "", kLabel,
+                                 across, fmt::join(legend, ", ")),
+                     width);
 }
 
 }  // namespace slicewise

@@ -161,6 +161,13 @@ std::string CountersText(const SweepCounters& counters) {
                      counters.points, counters.pruned_points, counters.priced, counters.infeasible);
 }
 
+// The table of a phase's points, and what the search did.
+std::string PointsText(const Request& request, const PhaseSweep& sweep, std::size_t width) {
+  return (sweep.points.empty() ? std::string("no plan is feasible\n")
+                               : FittedText(PointTable(request, sweep), width)) +
+         Wrap(CountersText(sweep.counters), width);
+}
+
 Json CountersJson(const SweepCounters& c) {
   return {{"points", c.points},   {"pruned_points", c.pruned_points},
           {"layouts", c.layouts}, {"pruned", c.pruned},
@@ -299,9 +306,7 @@ std::string SweepText(const SweepReport& report, std::size_t width) {
   for (const PhaseSweep& sweep : report.phases) {
     text += fmt::format("\n{}: the best layout of each slice, batch and format, by {}\n",
                         Name(sweep.phase), Name(report.request.objective));
-    text += sweep.points.empty() ? std::string("no plan is feasible\n")
-                                 : FittedText(PointTable(report.request, sweep), width);
-    text += Wrap(CountersText(sweep.counters), width);
+    text += PointsText(report.request, sweep, width);
   }
   if (report.request.phases.size() == 2 && !report.infeasible()) {
     text += "\nboth phases on one slice, with shared weights\n";
@@ -351,13 +356,14 @@ std::string ParetoText(const ParetoReport& report, std::size_t width) {
   for (const PhaseSweep& sweep : report.phases) {
     const bool decode = sweep.phase == Phase::kDecode;
     text += fmt::format("\n{}: no other is both faster and cheaper\n", Name(sweep.phase));
-    text += FittedText(PointTable(report.request, sweep), width) + CountersText(sweep.counters);
+    text += PointsText(report.request, sweep, width);
     std::vector<ChartPoint> points;
     for (const SweepPoint& p : sweep.points) {
       points.push_back(
           {decode ? p.plan.step : p.plan.latency, PricePerMillion(p, chip), p.slice.chips()});
     }
-    text += "\n" + Chart(points, decode ? "time per output token" : "latency", width);
+    text += (points.empty() ? "" : "\n") +
+            Chart(points, decode ? "time per output token" : "latency", width);
   }
   if (!report.deployments.empty()) {
     text += "\nboth phases on one slice, with shared weights\n";

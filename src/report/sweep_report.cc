@@ -122,7 +122,7 @@ SweepReport MakeSweepReport(const Request& request, const Progress& progress) {
 }
 
 bool ParetoReport::infeasible() const {
-  return std::all_of(phases.begin(), phases.end(),
+  return std::any_of(phases.begin(), phases.end(),
                      [](const PhaseSweep& phase) { return phase.points.empty(); });
 }
 

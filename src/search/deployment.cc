@@ -175,12 +175,14 @@ class Search {
     evaluator_.SetWorkload(workload_);
   }
 
-  // A pair with a choice that another beats is beaten by the pair with that other.
-  [[nodiscard]] static std::vector<Choice> Undominated(const std::vector<Choice>& choices) {
+  // A pair with a choice that another beats is beaten by the pair with that other; where both
+  // phases have one layout, only if the other has that layout too.
+  [[nodiscard]] std::vector<Choice> Undominated(const std::vector<Choice>& choices) const {
     std::vector<Choice> kept;
     for (const Choice& a : choices) {
-      if (std::none_of(choices.begin(), choices.end(),
-                       [&](const Choice& b) { return b.Beats(a); })) {
+      if (std::none_of(choices.begin(), choices.end(), [&](const Choice& b) {
+            return b.Beats(a) && (!options_.same_layout || b.plan.layout == a.plan.layout);
+          })) {
         kept.push_back(a);
       }
     }

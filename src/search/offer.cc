@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <limits>
 
+#include "slicewise/units/input_error.h"
+
 namespace slicewise {
 namespace {
 
@@ -10,11 +12,23 @@ std::optional<SweepPoint> First(const PhaseSweep& sweep) {
   return sweep.points.empty() ? std::nullopt : std::optional(sweep.points.front());
 }
 
+// Whether the layouts asked for can be named on the slice: Fyz/ws/Byz cannot where x is longer
+// than 1.
+bool CanName(const std::string& layout, const Slice& slice) {
+  try {
+    static_cast<void>(LayoutFilter(layout, Mesh(slice)));
+    return true;
+  } catch (const InputError&) {
+    return false;
+  }
+}
+
 // The slices in order of their chips; the first count that has an answer gives the best of its
 // shapes.
 std::optional<SweepPoint> FewestChips(const Setting& base, SweepSpace space, Phase phase,
                                       const SweepOptions& options) {
-  const std::vector<Slice> all = LegalSlices(base.chip, base.chip.max_chips);
+  std::vector<Slice> all = LegalSlices(base.chip, base.chip.max_chips);
+  std::erase_if(all, [&](const Slice& slice) { return !CanName(space.layout, slice); });
   for (auto first = all.begin(); first != all.end();) {
     const auto end = std::find_if(
         first, all.end(), [&](const Slice& slice) { return slice.chips() != first->chips(); });

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <tuple>
@@ -129,15 +130,24 @@ class SliceSweep {
   PhaseSweep result_;
 };
 
-// Runs task(0) ... task(count - 1) on some threads; each writes to a place of its own.
+// Runs task(0) ... task(count - 1) on some threads; each writes to a place of its own. What a task
+// throws ends them all and is thrown again.
 void RunTasks(std::size_t count, const SweepOptions& options,
               const std::function<void(std::size_t)>& task) {
   std::atomic<std::size_t> next = 0;
   std::size_t done = 0;
+  std::exception_ptr failure;
   std::mutex reporting;
   const auto work = [&] {
     for (std::size_t i = next++; i < count; i = next++) {
-      task(i);
+      try {
+        task(i);
+      } catch (...) {
+        const std::scoped_lock lock(reporting);
+        failure = std::current_exception();
+        next = count;
+        return;
+      }
       const std::scoped_lock lock(reporting);
       ++done;
       if (options.progress) {
@@ -146,12 +156,16 @@ void RunTasks(std::size_t count, const SweepOptions& options,
     }
   };
   std::vector<std::thread> threads;
-  for (int i = 1; i < options.threads; ++i) {
+  const auto most = std::min<std::size_t>(count, static_cast<std::size_t>(options.threads));
+  for (std::size_t i = 1; i < most; ++i) {
     threads.emplace_back(work);
   }
   work();
   for (std::thread& thread : threads) {
     thread.join();
+  }
+  if (failure) {
+    std::rethrow_exception(failure);
   }
 }
 
@@ -255,6 +269,10 @@ SweepCounters& SweepCounters::operator+=(const SweepCounters& other) {
   return *this;
 }
 
+// A layout may take just what the bound says, summed in another order: rounding must not put the
+// bound above it.
+constexpr double kRounding = 1 - 1e-12;
+
 PointBounds BoundsOf(const Setting& setting, Phase phase) {
   const Model& model = setting.model;
   const Workload& work = setting.workload;
@@ -279,11 +297,11 @@ PointBounds BoundsOf(const Setting& setting, Phase phase) {
   const Seconds layer = std::max(FlopsOf(2 * matrices * rows / chips) / rate, stored / bandwidth);
   PointBounds bounds;
   bounds.latency = (layer * layers + SecondsOf(calibration.step_latency)) *
-                   static_cast<double>(work.steps(phase));
+                   (static_cast<double>(work.steps(phase)) * kRounding);
   const double cached =
       static_cast<double>(work.batch(phase)) * static_cast<double>(work.cached_at_end(phase));
-  bounds.memory = stored * layers + cached * static_cast<double>(KvElementsPerToken(model)) /
-                                        chips * ElementBytes(work.kv_cache);
+  const double cache = cached * static_cast<double>(KvElementsPerToken(model)) / chips;
+  bounds.memory = (stored * layers + cache * ElementBytes(work.kv_cache)) * kRounding;
   return bounds;
 }
 

@@ -45,6 +45,7 @@ struct ParetoReport {
   std::vector<PhaseSweep> phases;
   std::vector<DeploymentPoint> deployments;
 
+  // Whether some phase has no feasible point.
   [[nodiscard]] bool infeasible() const;
 };
 [[nodiscard]] ParetoReport MakeParetoReport(const Request& request, const Progress& progress);

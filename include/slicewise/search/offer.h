@@ -16,7 +16,8 @@ struct Offer {
   std::optional<SweepPoint> sufficient;
 };
 
-// nullopt when the request has an answer, or no layout is legal. Layouts, batches and weight formats are those asked for.
+// nullopt when the request has an answer, or no layout is legal. Layouts, batches and weight
+// formats are those asked for.
 [[nodiscard]] std::optional<Offer> NearestOffer(const Setting& base, const SweepSpace& space,
                                                 Phase phase, const SweepOptions& options);
 

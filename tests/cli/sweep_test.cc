@@ -1,0 +1,545 @@
+// Searches over lists from the command line: how they are asked, what is printed, and what is said
+// where nothing answers.
+#include <fmt/format.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "cli_test_util.h"
+#include "slicewise/cli/run.h"
+
+namespace slicewise {
+namespace {
+
+using Json = nlohmann::json;
+using testing::ContainsRegex;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+Outcome RunHere(const Args& args, const Terminal& terminal = {}) {
+  std::ostringstream out;
+  std::ostringstream err;
+  const int code = Run(args, out, err, terminal);
+  return {.exit_code = code, .out = out.str(), .err = err.str()};
+}
+
+// "plan --batch '1, 2'" with no word that holds a blank.
+Outcome RunHere(const std::string& words) { return RunHere(Words(words)); }
+
+Json JsonOf(const std::string& words) {
+  const Outcome outcome = RunHere(words + " --format json");
+  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+  return Json::parse(outcome.out);
+}
+
+std::vector<std::string> LinesOf(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream stream(text);
+  for (std::string line; std::getline(stream, line);) {
+    lines.push_back(line);
+  }
+  return lines;
+}
+
+TEST(SweepTest, ListsAndRanges) {
+  const std::string plan = "plan --model palm-8b --phase decode ";
+  struct Case {
+    const char* options;
+    const char* member;
+    Json expected;
+  };
+  const std::vector<Case> cases = {
+      {"--slice 2x2x2 --batch 1..1024",
+       "decode_batches",
+       {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024}},
+      {"--slice 2x2x2 --batch 1,8,64", "decode_batches", {1, 8, 64}},
+      {"--slice 2x2x2 --batch 64,1,8,1", "decode_batches", {1, 8, 64}},  // in order, once
+      {"--slice 2x2x2 --batch 3..20", "decode_batches", {3, 6, 12}},
+      {"--slice 2x2x2 --batch 1,4..16", "decode_batches", {1, 4, 8, 16}},
+      {"--slice 2x2x2 --batch 7..7,9", "decode_batches", {7, 9}},
+      {"--slice 2x2x2 --batch 1,2 --decode-batch 5,6", "decode_batches", {5, 6}},
+      {"--slice 2x2x2 --batch 1,2 --decode-batch 5,6", "prefill_batches", {1, 2}},
+      {"--slice 2x2x2 --weights int8,bf16,int8", "weights", {"int8", "bf16"}},
+      {"--max-chips 64", "slices", {"1x2x2", "2x2x2", "2x2x4", "2x4x4", "4x4x4"}},
+      {"--slice all --max-chips 16", "slices", {"1x2x2", "2x2x2", "2x2x4"}},
+      {"--slice 4x4x4,2x2x2,4x4x8 --max-chips 64", "slices", {"4x4x4", "2x2x2"}},
+      {"--slice 4x4x4,v4-128,2x2x2", "slices", {"4x4x4", "2x2x2"}},  // v4-128 is 4x4x4
+      {"--slice 4x4x8,4x4x8_twisted", "slices", {"4x4x8", "4x4x8_twisted"}},
+  };
+  for (const Case& c : cases) {
+    EXPECT_EQ(JsonOf(plan + c.options).at("sweep").at(c.member), c.expected) << c.options;
+  }
+}
+
+// v4 has four small shapes and the boxes of multiples of 4 within 4096 chips; on all of them
+// palm-8b fits.
+TEST(SweepTest, AllIsEverySlice) {
+  const Json json = JsonOf("plan --model palm-8b --phase decode --slice all --top 1000");
+  std::size_t shapes = 4;
+  for (int a = 1; a <= 16; ++a) {
+    for (int b = a; b <= 64; ++b) {
+      for (int c = b; a * b * c <= 64; ++c) {
+        ++shapes;  // 4a x 4b x 4c of at most 4096 chips
+      }
+    }
+  }
+  EXPECT_EQ(json.at("sweep").at("slices").size(), shapes);
+  EXPECT_EQ(json.at("sweep").at("phases").at("decode").at("points").size(), shapes);
+}
+
+TEST(SweepTest, OnePointIsAnOrdinaryPlan) {
+  for (const char* options : {"--slice 4x4x4 --batch 8", "--slice v4-128 --batch 8..8",
+                              "--slice 4x4x4 --max-chips 64 --batch 8,8"}) {
+    const Json json = JsonOf(std::string("plan --model palm-8b ") + options);
+    EXPECT_FALSE(json.contains("sweep")) << options;
+    EXPECT_EQ(json.at("request").at("decode_batch"), 8);
+  }
+}
+
+TEST(SweepTest, BadLists) {
+  const std::string whole = "expected a whole number from ";
+  const std::vector<std::pair<Args, std::string>> cases = {
+      {{"--batch", "0"}, "--batch: found '0', " + whole + "1 to 1000000000"},
+      {{"--batch", ""}, "--batch: found '', " + whole + "1 to 1000000000"},
+      {{"--batch", "1,,2"}, "--batch: found '', " + whole + "1 to 1000000000"},
+      {{"--batch", "1.."}, "--batch: found '', " + whole + "1 to 1000000000"},
+      {{"--batch", "..8"}, "--batch: found '', " + whole + "1 to 1000000000"},
+      {{"--batch", "8..1"}, "--batch: found '1', " + whole + "8 to 1000000000"},
+      {{"--batch", "1..2..4"}, "--batch: found '2..4', " + whole + "1 to 1000000000"},
+      {{"--batch", "1e3"}, "--batch: found '1e3', " + whole + "1 to 1000000000"},
+      {{"--batch", "1, 8"}, "--batch: found ' 8', " + whole + "1 to 1000000000"},
+      {{"--prefill-batch", "1,x"}, "--prefill-batch: found 'x', " + whole + "1 to 1000000000"},
+      {{"--decode-batch", "-1"}, "--decode-batch: found '-1', " + whole + "1 to 1000000000"},
+      {{"--weights", "bf16,int4"},
+       "--weights: found 'int4', expected bf16, int8; did you mean 'int8'?"},
+      {{"--weights", "bf16,"}, "--weights: found '', expected bf16, int8"},
+      {{"--max-chips", "3"}, "--max-chips: found 32, expected at least 64 chips, those of 4x4x4"},
+      {{"--threads", "0"}, "--threads: found '0', " + whole + "1 to 1000000000"},
+      {{"--tpot", "30"},
+       "--tpot: found '30', expected a time above zero with its unit, such as '300ms'"},
+      {{"--ttft", "0ms"},
+       "--ttft: found '0ms', expected a time above zero with its unit, such as '300ms'"},
+      {{"--ttft", "2 MB"},
+       "--ttft: found '2 MB', expected a time above zero with its unit, such as '300ms'"},
+      {{"--min-context", "0"}, "--min-context: found '0', " + whole + "1 to 1000000000"},
+      {{"--objective", "costs"},
+       "--objective: found 'costs', expected latency, mfu, cost, throughput; did you mean 'cost'?"},
+      {{"--layouts", "al"}, "--layouts: found 'al', expected paper, all; did you mean 'all'?"},
+  };
+  for (const char* command : {"plan", "pareto"}) {
+    for (const auto& [options, message] : cases) {
+      Args args = Args{command} + Words("--model palm-8b --slice 4x4x4") + options;
+      if (options[0] == "--max-chips") {
+        args.back() = "32";
+      }
+      ExpectBadInput(RunHere(args), message);
+    }
+  }
+  ExpectBadInput(RunHere("plan --model palm-8b --max-chips 3"),
+                 "--max-chips: found 3, expected at least 4 chips, those of 1x2x2");
+  ExpectBadInput(RunHere("plan --model palm-8b --slice 4x4x4,5x5x5"),
+                 "slice '5x5x5': tpu-v4 has no such slice (all dimensions multiples of 4, at most "
+                 "4096 chips, or a small shape); the nearest is 4x4x4");
+  ExpectBadInput(RunHere("plan --model palm-8b"),
+                 "--slice is required, for example --slice 4x4x4; --max-chips N searches over all "
+                 "slices of at most N chips");
+}
+
+// Named before anything is searched, whichever slice it is and however many threads there are.
+TEST(SweepTest, ALayoutIsLegalOnEverySliceOrRefused) {
+  for (const char* threads : {"1", "4"}) {
+    for (const char* command : {"plan", "pareto"}) {
+      ExpectBadInput(RunBinary({command, "--model", "palm-8b", "--slice", "1x2x2,2x2x2,4x4x4",
+                                "--layout", "Fyz/ws/Byz", "--threads", threads}),
+                     "layout 'Fyz/ws/Byz': axis x is missing from the weights part of a layout for "
+                     "2x2x2");
+    }
+  }
+  // Axes of length 1 are dropped: this one is legal on all.
+  EXPECT_EQ(RunHere("plan --model palm-8b --slice 1x2x2,2x2x2 --layout Fxyz/ws/Bxyz").exit_code, 0);
+}
+
+TEST(SweepTest, CommandsThatTakeOneRefuseLists) {
+  const std::string only = ": only plan and pareto search over lists";
+  for (const std::string command : {"explain", "capacity"}) {
+    const std::string with = command + " --model palm-8b ";
+    ExpectBadInput(RunHere(with + "--slice 4x4x4,2x2x2"),
+                   "--slice: found several, expected one slice" + only);
+    ExpectBadInput(RunHere(with + "--slice all"),
+                   "--slice: found several, expected one slice" + only);
+    ExpectBadInput(RunHere(with + "--slice 4x4x4 --batch 1,8"),
+                   "--batch: found several, expected one batch size" + only);
+    ExpectBadInput(RunHere(with + "--slice 4x4x4 --prefill-batch 1,8"),
+                   "--prefill-batch: found several, expected one batch size" + only);
+    ExpectBadInput(RunHere(with + "--slice 4x4x4 --decode-batch 1..8"),
+                   "--decode-batch: found several, expected one batch size" + only);
+    ExpectBadInput(RunHere(with + "--slice 4x4x4 --weights bf16,int8"),
+                   "--weights: found several, expected one weight format" + only);
+    ExpectBadInput(RunHere(with + "--max-chips 64"), command + ": '--max-chips' is not an option");
+  }
+}
+
+// The text says what one layout costs, and the document has both.
+TEST(SweepTest, SameLayout) {
+  const std::string words =
+      "plan --model palm-62b --slice 2x2x2,4x4x4 --batch 1,64 --weights int8 "
+      "--objective cost --same-layout";
+  const Json sweep = JsonOf(words).at("sweep");
+  const Json& one = sweep.at("deployments").at(0);
+  const Json& two = sweep.at("with_two_layouts");
+  EXPECT_EQ(one.at("prefill_layout"), one.at("decode_layout"));
+  EXPECT_NE(two.at("prefill_layout"), two.at("decode_layout"));
+  const auto price = [](const Json& deployment) {
+    return deployment.at("serving").at("dollars_per_million_tokens").get<double>();
+  };
+  EXPECT_GT(price(one), price(two));
+  EXPECT_THAT(
+      RunHere(words).out,
+      ContainsRegex(fmt::format(
+          "\none layout for both phases: [0-9.]+ m?s and \\${:.3g} per million tokens; with "
+          "two [0-9.]+ m?s and \\${:.3g}\n",
+          price(one), price(two))));
+  EXPECT_TRUE(JsonOf("plan --model palm-62b --slice 2x2x2,4x4x4 --weights int8")
+                  .at("sweep")
+                  .at("with_two_layouts")
+                  .is_null());
+}
+
+// What is offered is what asking for it gives.
+TEST(OfferTest, ATimeLimit) {
+  const std::string asked = "plan --model palm-540b --phase decode --batch 64 --weights int8 ";
+  const Outcome outcome = RunHere(asked + "--slice 4x4x4 --tpot 23ms");
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(
+      outcome.err,
+      ContainsRegex(
+          "\nslicewise: decode: 23.0 ms per output token needs 128 chips \\(4x4x8, batch 64, int8, "
+          "[A-Za-z/.]+, [0-9.]+ ms\\); with 64 the best is [0-9.]+ ms \\(4x4x4, batch 64, int8, "
+          "[A-Za-z/.]+\\)\n$"));
+  const auto best = [&](const char* slice) {
+    const Json json = JsonOf(asked + "--slice " + slice);
+    const Json& plan = json.at("phases").at("decode").at("plans").at(0);
+    return std::pair(plan.at("step_seconds").get<double>() * 1e3,
+                     plan.at("layout").get<std::string>());
+  };
+  const auto [there, layout_there] = best("4x4x8");
+  const auto [here, layout_here] = best("4x4x4");
+  EXPECT_LT(there, 23);
+  EXPECT_GT(here, 23);
+  EXPECT_THAT(outcome.err, HasSubstr(fmt::format("int8, {}, {:.1f} ms)", layout_there, there)));
+  EXPECT_THAT(outcome.err, HasSubstr(fmt::format("best is {:.1f} ms (4x4x4, batch 64, int8, {})",
+                                                 here, layout_here)));
+}
+
+TEST(OfferTest, MemoryContextAndWhatIsOutOfReach) {
+  // 540e9 bf16 parameters: 31 GiB a chip on 32.
+  const Outcome memory = RunHere("plan --model palm-540b --max-chips 32");
+  EXPECT_EQ(memory.exit_code, 3);
+  EXPECT_THAT(memory.out, HasSubstr("\nno plan is feasible\n"));
+  EXPECT_THAT(memory.err,
+              StartsWith("slicewise: prefill: the model needs 64 chips (4x4x4, batch 1, bf16, "));
+  EXPECT_THAT(memory.err,
+              HasSubstr("\nslicewise: decode: the model needs 64 chips (4x4x4, batch 1, bf16, "));
+  // tests/search/sweep_test.cc has the sum.
+  const Outcome context = RunHere(
+      "plan --model palm-540b --slice 4x4x4 --phase decode --batch 64 --min-context 180000");
+  EXPECT_EQ(context.exit_code, 3);
+  EXPECT_THAT(context.err, HasSubstr("slicewise: decode: the context needs 128 chips (4x4x8, "));
+  for (const char* command : {"plan", "pareto"}) {
+    const Outcome never =
+        RunHere(std::string(command) + " --model palm-8b --max-chips 64 --batch 1,8 --ttft 1us");
+    EXPECT_EQ(never.exit_code, 3);
+    EXPECT_THAT(never.err,
+                ContainsRegex("^slicewise: prefill: 1.00 us to the first token is out of reach of "
+                              "every slice up to 4096 chips; with [0-9]+ the best is [0-9.]+ m?s "
+                              "\\([^)]*\\)\n$"));
+    EXPECT_THAT(never.out, HasSubstr("\nhard limits: TTFT at most 1.00 us\n"));
+    EXPECT_THAT(never.out, HasSubstr("\nno plan is feasible\n"));
+    EXPECT_THAT(never.out, HasSubstr("\ndecode: ")) << "the phase with an answer is printed";
+  }
+}
+
+// A layout that most slices cannot name: only those that can are looked at.
+TEST(OfferTest, ALayoutOfTwoAxes) {
+  const Outcome outcome =
+      RunHere("plan --model palm-540b --slice 1x2x2 --phase decode --layout Fyz/ws/Byz");
+  EXPECT_EQ(outcome.exit_code, 3);
+  EXPECT_THAT(outcome.err,
+              HasSubstr("slicewise: decode: the model is out of reach of every slice"));
+}
+
+const char* const kSweep =
+    "plan --model palm-8b --slice 1x2x2,2x2x2 --batch 1,16 --weights bf16,int8 --objective cost";
+
+// The document of a sweep is its winner's plan document, with one more member.
+TEST(SweepTest, TheDocumentIsTheWinners) {
+  const Json json = JsonOf(kSweep);
+  const Json& best = json.at("sweep").at("deployments").at(0);
+  EXPECT_EQ(json.at("schema"), "slicewise-plan/1");
+  EXPECT_EQ(json.at("request").at("slice"), best.at("slice"));
+  EXPECT_EQ(json.at("request").at("weights"), best.at("weights"));
+  for (const char* member : {"prefill_layout", "decode_layout", "latency_seconds", "mfu",
+                             "prefill_batch", "decode_batch", "memory_bytes", "serving"}) {
+    EXPECT_EQ(json.at("deployment").at(member), best.at(member)) << member;
+  }
+  // Planned on its own it is the same.
+  const auto word = [&](const char* key) { return best.at(key).get<std::string>(); };
+  const auto number = [&](const char* key) { return std::to_string(best.at(key).get<int>()); };
+  const Json alone = JsonOf("plan --model palm-8b --objective cost --slice " + word("slice") +
+                            " --weights " + word("weights") + " --prefill-batch " +
+                            number("prefill_batch") + " --decode-batch " + number("decode_batch"));
+  EXPECT_EQ(alone.at("deployment"), json.at("deployment"));
+  EXPECT_EQ(alone.at("phases"), json.at("phases"));
+  EXPECT_EQ(alone.at("execution"), json.at("execution"));
+
+  const Json one = JsonOf(std::string(kSweep) + " --phase decode");
+  const Json& point = one.at("sweep").at("phases").at("decode").at("points").at(0);
+  const Json& plan = one.at("phases").at("decode").at("plans").at(0);
+  for (const char* member : {"layout", "latency_seconds", "step_seconds", "mfu"}) {
+    EXPECT_EQ(plan.at(member), point.at(member)) << member;
+  }
+  EXPECT_EQ(one.at("request").at("decode_batch"), point.at("batch"));
+}
+
+TEST(SweepTest, TheDocumentIsAPlanToVerifyAndExport) {
+  const ScratchDirectory scratch;
+  const std::string path = (scratch.path() / "sweep.json").string();
+  EXPECT_EQ(RunHere(Words(kSweep) + Args{"--format", "json", "--output", path}).exit_code, 0);
+  const Outcome verified = RunHere({"verify", path});
+  EXPECT_EQ(verified.exit_code, 0) << verified.err;
+  const Outcome exported = RunHere({"export", path, "--to", "jax"});
+  EXPECT_EQ(exported.exit_code, 0) << exported.err;
+  EXPECT_EQ(Json::parse(exported.out).at("schema"), "slicewise-jax/1");
+}
+
+TEST(SweepTest, ThreadsChangeNothing) {
+  for (const char* command : {"plan", "pareto"}) {
+    const Args args = Args{command} + Words(
+                                          "--model palm-62b --max-chips 128 --batch 1..64 "
+                                          "--weights bf16,int8 --format json --threads");
+    const Outcome one = RunBinary(args + Args{"1"});
+    EXPECT_EQ(one.exit_code, 0);
+    EXPECT_EQ(one.err, "") << "progress is for people";
+    EXPECT_EQ(RunBinary(args + Args{"2"}).out, one.out);
+    EXPECT_EQ(RunBinary(args + Args{"1000000000"}).out, one.out);  // as many as there is work for
+  }
+}
+
+const char* const kPareto = "pareto --model palm-8b --max-chips 64 --batch 1..64";
+
+// The same points in all four formats, of both phases and of deployments.
+TEST(ParetoTest, EveryFormatHasThePoints) {
+  const Json json = JsonOf(kPareto);
+  EXPECT_EQ(json.at("schema"), "slicewise-pareto/1");
+  std::size_t points = json.at("deployments").size();
+  for (const char* phase : {"prefill", "decode"}) {
+    points += json.at("phases").at(phase).at("points").size();
+  }
+  EXPECT_GT(points, 10U);
+  const auto run = [](const char* format) {
+    const Outcome outcome = RunHere(std::string(kPareto) + " --format " + format);
+    EXPECT_EQ(outcome.exit_code, 0);
+    EXPECT_EQ(outcome.err, "");
+    return LinesOf(outcome.out);
+  };
+  EXPECT_EQ(run("csv").size(), 1 + points);
+  const auto rows = [&](const char* format, const std::string& begin) {
+    std::size_t count = 0;
+    for (const std::string& line : run(format)) {
+      const std::string text = line.substr(std::min(line.size(), line.find_first_not_of(' ')));
+      count += text.starts_with(begin) && text.size() > begin.size() &&
+                       std::isdigit(static_cast<unsigned char>(text[begin.size()])) != 0
+                   ? 1
+                   : 0;
+    }
+    return count;
+  };
+  EXPECT_EQ(rows("markdown", "| "), points);
+  // In the table: rank, slice, ...; text before the tables begins with a digit once (the lengths).
+  EXPECT_GE(rows("table", ""), points);
+  const Outcome table = RunHere(std::string(kPareto) + " --format table");
+  EXPECT_THAT(table.out, HasSubstr("\nprefill: no other is both faster and cheaper\n"));
+  EXPECT_THAT(table.out, HasSubstr("\nboth phases on one slice, with shared weights\n"));
+  EXPECT_THAT(table.out, HasSubstr("$ per million tokens over time per output token; chips: a "));
+}
+
+TEST(ParetoTest, NothingIsBeatenInBoth) {
+  const Json json = JsonOf(std::string(kPareto) + " --weights bf16,int8");
+  const auto check = [](const Json& points, const char* wait) {
+    ASSERT_GT(points.size(), 1U);
+    for (std::size_t i = 1; i < points.size(); ++i) {
+      EXPECT_LT(points[i - 1].at(wait), points[i].at(wait));
+      EXPECT_GT(points[i - 1].at("dollars_per_million_tokens"),
+                points[i].at("dollars_per_million_tokens"));
+    }
+  };
+  check(json.at("phases").at("prefill").at("points"), "latency_seconds");
+  check(json.at("phases").at("decode").at("points"), "step_seconds");
+}
+
+TEST(ParetoTest, OneLayoutForBothPhases) {
+  const Json two = JsonOf(kPareto).at("deployments");
+  const Json one = JsonOf(std::string(kPareto) + " --same-layout").at("deployments");
+  ASSERT_GT(one.size(), 5U);
+  for (const Json& point : one) {
+    EXPECT_EQ(point.at("prefill_layout"), point.at("decode_layout"));
+  }
+  const auto cheapest = [](const Json& points) {
+    return points.back().at("serving").at("dollars_per_million_tokens").get<double>();
+  };
+  EXPECT_GE(cheapest(one), cheapest(two));
+  EXPECT_LT(cheapest(one), 1.5 * cheapest(two));
+}
+
+// Tables, charts, legends and limits within the terminal.
+TEST(ParetoTest, NoLineIsWiderThanTheTerminal) {
+  const std::string wide =
+      " --model palm-540b --slice all --max-chips 512 --batch 1,32,1024 "
+      "--weights bf16,int8 --ttft 60s --tpot 200ms --min-context 4096";
+  for (std::size_t width : {80U, 120U}) {
+    for (const char* command : {"plan", "pareto"}) {
+      const Outcome outcome = RunHere(Words(command + wide), {.width = width});
+      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
+      for (const std::string& line : LinesOf(outcome.out)) {
+        EXPECT_LE(line.size(), width) << line;
+        EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
+      }
+    }
+  }
+}
+
+// A mark for each point, unless two share a place: the corners hold the ends.
+TEST(ParetoTest, TheChartHoldsTheFront) {
+  const Outcome outcome =
+      RunHere(Words("pareto --model palm-62b --slice 2x2x2,4x4x4 --batch 1,64,512 --phase decode"),
+              {.width = 80});
+  std::vector<std::string> rows;
+  for (const std::string& line : LinesOf(outcome.out)) {
+    if (line.find(" |") == 9) {
+      rows.push_back(line.substr(11));
+    }
+  }
+  ASSERT_EQ(rows.size(), 14U);
+  EXPECT_EQ(rows.front().front(), 'b') << "the fastest and dearest: 64 chips";
+  EXPECT_EQ(rows.back().back(), 'a') << "the slowest and cheapest: 8 chips";
+  EXPECT_EQ(rows.back().size(), 69U);  // 80 - 9 - 2
+  EXPECT_THAT(outcome.out, HasSubstr("chips: a 8, b 64\n"));
+}
+
+// Five lines and an empty one: a plan, a bad slice, one that nothing answers, no JSON, lists.
+const char* const kScenarios =
+    R"({"name": "first", "model": "palm-8b", "slice": "2x2x2", "phase": "decode", "batch": 8}
+
+{"name": "second", "model": "palm-8b", "slice": "9x9x9"}
+{"name": "third", "model": "palm-540b", "max_chips": 32, "phase": "decode", "comment": "none"}
+not JSON
+{"model": "palm-8b", "max_chips": 8, "phase": "decode", "batch": "1..4", "weights": "bf16,int8"}
+)";
+
+void ExpectAnswers(const std::string& out) {
+  std::vector<Json> answers;
+  for (const std::string& line : LinesOf(out)) {
+    answers.push_back(Json::parse(line));
+  }
+  ASSERT_EQ(answers.size(), 5U);
+  const std::vector<int> lines = {1, 3, 4, 5, 6};
+  const std::vector<std::string> schemas = {"slicewise-plan/1", "slicewise-error/1",
+                                            "slicewise-plan/1", "slicewise-error/1",
+                                            "slicewise-plan/1"};
+  for (std::size_t i = 0; i < answers.size(); ++i) {
+    EXPECT_EQ(answers[i].at("line"), lines[i]);
+    EXPECT_EQ(answers[i].at("schema"), schemas[i]);
+  }
+  EXPECT_EQ(answers[0].at("name"), "first");
+  EXPECT_EQ(answers[1].at("name"), "second");
+  EXPECT_EQ(answers[2].at("name"), "third");
+  EXPECT_FALSE(answers[4].contains("name"));
+  EXPECT_EQ(answers[0].at("request").at("decode_batch"), 8);
+  EXPECT_THAT(answers[1].at("error").get<std::string>(),
+              HasSubstr("line 3: /slice: slice '9x9x9': tpu-v4 has no such slice"));
+  EXPECT_TRUE(answers[2].at("phases").at("decode").at("plans").empty());
+  EXPECT_EQ(answers[4].at("sweep").at("decode_batches"), Json({1, 2, 4}));
+}
+
+TEST(ScenariosTest, EveryLineIsAnsweredInOrder) {
+  const ScratchDirectory scratch;
+  const std::string path = (scratch.path() / "requests.jsonl").string();
+  WriteFile(path, kScenarios);
+  const Outcome outcome = RunHere({"plan", "--scenarios", path});
+  EXPECT_EQ(outcome.exit_code, 2) << "two lines are bad";
+  ExpectAnswers(outcome.out);
+  const std::vector<std::string> errors = LinesOf(outcome.err);
+  ASSERT_EQ(errors.size(), 2U);
+  EXPECT_THAT(errors[0], StartsWith("slicewise: " + path + " line 3: /slice: "));
+  EXPECT_THAT(errors[1], StartsWith("slicewise: " + path + " line 5: line 1, column 2: "));
+
+  // The first line alone: exit code 0, and the document that plan prints for it.
+  WriteFile(path, LinesOf(kScenarios)[0]);
+  const Outcome good = RunHere({"plan", "--scenarios", path});
+  EXPECT_EQ(good.exit_code, 0);
+  Json answer = Json::parse(good.out);
+  answer.erase("line");
+  answer.erase("name");
+  EXPECT_EQ(answer, JsonOf("plan --model palm-8b --slice 2x2x2 --phase decode --batch 8"));
+
+  // A request that nothing answers is answered.
+  WriteFile(path, LinesOf(kScenarios)[3]);
+  EXPECT_EQ(RunHere({"plan", "--scenarios", path}).exit_code, 0);
+}
+
+TEST(ScenariosTest, FromStandardInputAndIntoAFile) {
+  const ScratchDirectory scratch;
+  WriteFile(scratch.path() / "requests.jsonl", kScenarios);
+  const Process from_input = {.directory = scratch.path(),
+                              .input = (scratch.path() / "requests.jsonl").string()};
+  const Outcome outcome = RunBinary({"plan", "--scenarios", "-"}, from_input);
+  EXPECT_EQ(outcome.exit_code, 2);
+  ExpectAnswers(outcome.out);
+  EXPECT_THAT(outcome.err, StartsWith("slicewise: standard input line 3: /slice: "));
+
+  WriteFile(scratch.path() / "answers.jsonl", std::string(100000, 'x'));
+  const Outcome written = RunBinary(
+      {"plan", "--scenarios", "-", "--output", "answers.jsonl", "--threads", "2"}, from_input);
+  EXPECT_EQ(written.exit_code, 2);
+  EXPECT_EQ(written.out, "");
+  EXPECT_EQ(written.err, outcome.err);
+  EXPECT_EQ(ReadFile(scratch.path() / "answers.jsonl"), outcome.out);
+  EXPECT_EQ(scratch.Files(), (std::vector<std::string>{"answers.jsonl", "requests.jsonl"}));
+}
+
+TEST(ScenariosTest, ALineThatIsNoUtf8IsAnErrorLikeAnyOther) {
+  const ScratchDirectory scratch;
+  const std::string path = (scratch.path() / "requests.jsonl").string();
+  WriteFile(path, "{\"name\": \"\xff\"}\n" + LinesOf(kScenarios)[0] + "\n");
+  const Outcome outcome = RunHere({"plan", "--scenarios", path});
+  EXPECT_EQ(outcome.exit_code, 2);
+  const std::vector<std::string> answers = LinesOf(outcome.out);
+  ASSERT_EQ(answers.size(), 2U);
+  EXPECT_EQ(Json::parse(answers[0]).at("schema"), "slicewise-error/1");
+  EXPECT_EQ(Json::parse(answers[1]).at("name"), "first");
+}
+
+TEST(ScenariosTest, WhatWouldBeIgnoredIsRefused) {
+  ExpectBadInput(RunHere("plan --scenarios f.jsonl --model palm-8b"),
+                 "--model: found a value, expected none beside --scenarios: each line is a whole "
+                 "request");
+  ExpectBadInput(RunHere("plan --scenarios f.jsonl --same-layout"),
+                 "--same-layout: found a value, expected none beside --scenarios: each line is a "
+                 "whole request");
+  ExpectBadInput(RunHere("plan --scenarios /no/such.jsonl"), "cannot read '/no/such.jsonl'");
+  const ScratchDirectory scratch;
+  const std::string path = (scratch.path() / "f.jsonl").string();
+  WriteFile(path, R"({"model": "palm-8b", "slice": "2x2x2", "batchs": 8})");
+  EXPECT_THAT(RunHere({"plan", "--scenarios", path}).err,
+              StartsWith("slicewise: " + path + " line 1: /batchs: "));
+  WriteFile(path, R"({"model": "palm-8b", "slice": "2x2x2", "batch": "1..x"})");
+  EXPECT_EQ(RunHere({"plan", "--scenarios", path}).err,
+            "slicewise: " + path +
+                " line 1: /batch: found 'x', expected a whole number from 1 to 1000000000\n");
+}
+
+}  // namespace
+}  // namespace slicewise
