@@ -34,13 +34,6 @@ Json Answer(const std::string& line, const std::string& place,
 }  // namespace
 
 ExitCode PlanScenarios(const std::string& path, const CommonOptions& options, Streams streams) {
-  if (options.request.model || options.request.slice || options.request.max_chips) {
-    throw InputError("--scenarios: found --model or a slice beside it, expected them in its lines");
-  }
-  if (options.format && ResolveFormat(options) != OutputFormat::kJson) {
-    throw InputError(
-        fmt::format("--format: found '{}', expected json beside --scenarios", *options.format));
-  }
   std::ifstream file;
   if (path != "-") {
     file.open(path);

@@ -53,7 +53,7 @@ std::vector<BadArguments> UsageCases() {
        "--model is required, for example --model palm-540b"},
       {"NoSlice", Words("explain --model palm-8b"),
        "--slice is required, for example --slice 4x4x4; --max-chips N searches over all "
-                            "slices of at most N chips"},
+       "slices of at most N chips"},
       {"CalibrateNothing", Words("calibrate"), "calibrate: files is required"},
       {"CalibrateToNowhere", Words("calibrate pope2022"), "calibrate: --output is required"},
   };

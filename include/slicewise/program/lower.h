@@ -16,8 +16,8 @@
 // (section 3.5). With a fourth part the released 1D code is followed: norm first, both looped, then
 // an all-reduce over the axes that the residual is replicated over.
 //
-// Beyond the paper. R axes shard the batch of everything and cut no weights: an R axis is a gathered
-// one without the gathering. S axes shard the cache's length; between the steps above
+// Beyond the paper. R axes shard the batch of everything and cut no weights: an R axis is a
+// gathered one without the gathering. S axes shard the cache's length; between the steps above
 //   all-gather(F' and S)      queries, and KV heads that it cuts: every shard sees all heads
 //   all-reduce(E' and S)      what is still a partial sum of queries, keys and values
 //   attention over the shard, all-gather(S) of the log sums of exponentials, scaling by each
