@@ -2,6 +2,7 @@
 //
 //   build/tests/bench/slicewise_bench
 #include <benchmark/benchmark.h>
+#include <sys/resource.h>
 
 #include <cstdlib>
 #include <new>
@@ -12,6 +13,7 @@
 #include "slicewise/cost/plan.h"
 #include "slicewise/search/enumerate.h"
 #include "slicewise/search/search.h"
+#include "slicewise/search/sweep.h"
 
 namespace {
 std::size_t g_allocations = 0;  // the benchmark's own: counts what the loop under test allocates
@@ -74,6 +76,35 @@ void BM_SearchPhase(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_SearchPhase)->Unit(benchmark::kMicrosecond);
+
+// All v4 slices up to 256 chips, batches 1 to 1024, bf16 and int8, both phases, one thread: every
+// point's best layout. Argument: whether points that a bound rules out are left out.
+void BM_SweepTo256Chips(benchmark::State& state) {
+  const Setting base = PalmSetting();
+  SweepSpace space;
+  space.slices = LegalSlices(base.chip, 256);
+  for (std::int64_t batch = 1; batch <= 1024; batch *= 2) {
+    space.prefill_batches.push_back(batch);
+    space.decode_batches.push_back(batch);
+  }
+  space.weights = {DataType::kBf16, DataType::kInt8};
+  SweepOptions options;
+  options.prune = state.range(0) != 0;
+  SweepCounters counters;
+  for (auto _ : state) {
+    counters = {};
+    for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
+      counters += SweepPhase(base, space, phase, options).counters;
+    }
+  }
+  state.counters["layouts"] = static_cast<double>(counters.layouts);
+  state.counters["pruned"] = static_cast<double>(counters.pruned);
+  state.counters["priced"] = static_cast<double>(counters.priced);
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  state.counters["peak_memory_MiB"] = static_cast<double>(usage.ru_maxrss) / 1024;
+}
+BENCHMARK(BM_SweepTo256Chips)->Arg(0)->Arg(1)->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace slicewise
