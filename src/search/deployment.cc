@@ -158,9 +158,6 @@ class Search {
       front.push_back(Joined(pair.prefill, pair.decode));
       Finish(front.back());
     }
-    KeepFront(front, [](const Deployment& deployment) {
-      return std::tuple(deployment.latency, -deployment.figures.tokens_per_chip_second);
-    });
     return front;
   }
 
@@ -312,7 +309,17 @@ std::optional<Deployment> SearchDeployment(Evaluator& evaluator, const LayoutFil
 
 std::vector<Deployment> DeploymentFront(Evaluator& evaluator, const LayoutFilter& filter,
                                         const DeploymentOptions& options) {
-  return Search(evaluator, filter, options).Front();
+  std::vector<Deployment> front = Search(evaluator, filter, options).Front();
+  // Cheapest with the KV cache moved may be a pair that is not without.
+  DeploymentOptions by_cost = options;
+  by_cost.objective = Objective::kCost;
+  if (const std::optional<Deployment> cheapest = SearchDeployment(evaluator, filter, by_cost)) {
+    front.push_back(*cheapest);
+  }
+  KeepFront(front, [](const Deployment& deployment) {
+    return std::tuple(deployment.latency, -deployment.figures.tokens_per_chip_second);
+  });
+  return front;
 }
 
 Bytes JointMemory(const Plan& prefill, const Plan& decode) {

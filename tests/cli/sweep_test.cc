@@ -272,7 +272,9 @@ TEST(OfferTest, ALayoutOfTwoAxes) {
 }
 
 const char* const kSweep =
-    "plan --model palm-8b --slice 1x2x2,2x2x2 --batch 1,16 --weights bf16,int8 --objective cost";
+    "plan --model palm-8b --slice 1x2x2,2x2x2 --prefill-batch 1,2 --decode-batch 16,64 --weights "
+    "bf16,int8 "
+    "--objective cost";
 
 // The document of a sweep is its winner's plan document, with one more member.
 TEST(SweepTest, TheDocumentIsTheWinners) {

@@ -22,6 +22,16 @@ Setting Base(const Model& model, const Slice& slice = SliceOf(2, 2, 2)) {
   return SettingOf(model, slice, SmallWorkload(), RoughCalibration());
 }
 
+// Large enough that prefill and decode want different layouts, and that more chips serve more while
+// fewer serve cheaper.
+Setting LargeBase(Model model) {
+  model.embed_dim = 8192;
+  model.ffn_dim = 32768;
+  Setting setting = Base(model);
+  setting.workload.input_length = 1024;
+  return setting;
+}
+
 DeploymentOptions OptionsFor(Objective objective) {
   return {
       .objective = objective, .prefill_batches = kPrefillBatches, .decode_batches = kDecodeBatches};
@@ -145,6 +155,18 @@ TEST(SearchDeployment, OverBatchesEqualsBruteForce) {
   }
 }
 
+// Where prefill and decode want different layouts, moving the cache between them counts.
+TEST(SearchDeployment, OverBatchesEqualsBruteForceWhereTheCacheMoves) {
+  for (const Model& model : {MultiqueryModel(), MultiheadModel()}) {
+    const Setting setting = LargeBase(model);
+    const DeploymentOptions options = OptionsFor(Objective::kCost);
+    const auto found = Found(setting, options);
+    ASSERT_TRUE(found.has_value());
+    EXPECT_NEAR(ScoreOf(*found, Objective::kCost) / BruteForce(setting, options), 1, 1e-12)
+        << model.name;
+  }
+}
+
 TEST(SearchDeployment, TargetsOfBothPhasesAreKept) {
   const Setting setting = Base(MultiqueryModel());
   DeploymentOptions options = OptionsFor(Objective::kCost);
@@ -164,11 +186,8 @@ TEST(SearchDeployment, TargetsOfBothPhasesAreKept) {
 // one.
 TEST(SearchDeployment, OneLayoutIsNeverBetter) {
   std::size_t worse = 0;
-  for (Model model : TestModels()) {
-    model.embed_dim = 8192;  // large enough that prefill and decode want different layouts
-    model.ffn_dim = 32768;
-    Setting setting = Base(model);
-    setting.workload.input_length = 1024;
+  for (const Model& model : TestModels()) {
+    const Setting setting = LargeBase(model);
     for (Objective objective : {Objective::kLatency, Objective::kCost}) {
       SCOPED_TRACE(testing::Message() << model.name << " " << Name(objective));
       DeploymentOptions options = OptionsFor(objective);
@@ -232,27 +251,34 @@ TEST(FiguresOf, ByHand) {
   EXPECT_DOUBLE_EQ(figures.price_per_million_tokens.base(), 0.001 / 131.25 * 1e6);
 }
 
+std::vector<Deployment> FrontOf(const Setting& setting, const DeploymentOptions& options) {
+  Evaluator evaluator(setting);
+  return DeploymentFront(evaluator, LayoutFilter("*/*/*", evaluator.mesh()), options);
+}
+
 // A cycle: as many prefills, each with its cache moved, as fill the decode batch; then the decode.
-TEST(SearchDeployment, RequestsPerSecondAreADecodeBatchOverACycle) {
-  for (Objective objective : {Objective::kLatency, Objective::kCost}) {
-    Setting setting = Base(MultiqueryModel());
+TEST(DeploymentFront, RequestsPerSecondAreADecodeBatchOverACycle) {
+  std::size_t moved = 0;
+  for (const Model& model : TestModels()) {
+    Setting setting = LargeBase(model);
     setting.chip.price_per_chip_hour = Dollars::FromBase(3.60);
-    const auto d = Found(setting, OptionsFor(objective));
-    ASSERT_TRUE(d.has_value());
-    const auto decode_batch = static_cast<double>(d->decode_batch);
-    const double prefills = decode_batch / static_cast<double>(d->prefill_batch);
-    const double cycle =
-        prefills * (d->prefill.latency + d->kv_reshard).base() + d->decode.latency.base();
-    EXPECT_NEAR(d->figures.requests_per_second / (decode_batch / cycle), 1, 1e-12);
-    // 32 + 4 tokens a request, 8 chips.
-    EXPECT_NEAR(d->figures.tokens_per_chip_second / (decode_batch / cycle * 36 / 8), 1, 1e-12);
-    EXPECT_NEAR(d->figures.price_per_million_tokens.base() /
-                    (0.001 * 1e6 / (decode_batch / cycle * 36 / 8)),
-                1, 1e-12);
-    EXPECT_EQ(d->figures.ttft, d->prefill.latency);
-    EXPECT_EQ(d->figures.tpot, d->decode.step);
-    EXPECT_EQ(d->latency, d->prefill.latency + d->decode.latency);
+    for (const Deployment& d : FrontOf(setting, OptionsFor(Objective::kCost))) {
+      const auto decode_batch = static_cast<double>(d.decode_batch);
+      const double prefills = decode_batch / static_cast<double>(d.prefill_batch);
+      const double cycle =
+          prefills * (d.prefill.latency + d.kv_reshard).base() + d.decode.latency.base();
+      // 1024 + 4 tokens a request, 8 chips.
+      const double rate = decode_batch / cycle * 1028 / 8;
+      EXPECT_NEAR(d.figures.requests_per_second / (decode_batch / cycle), 1, 1e-12);
+      EXPECT_NEAR(d.figures.tokens_per_chip_second / rate, 1, 1e-12);
+      EXPECT_NEAR(d.figures.price_per_million_tokens.base() / (0.001 * 1e6 / rate), 1, 1e-12);
+      EXPECT_EQ(d.figures.ttft, d.prefill.latency);
+      EXPECT_EQ(d.figures.tpot, d.decode.step);
+      EXPECT_EQ(d.latency, d.prefill.latency + d.decode.latency);
+      moved += d.kv_reshard > Seconds() ? 1 : 0;
+    }
   }
+  EXPECT_GT(moved, 0U) << "moving the cache is part of a cycle";
 }
 
 SweepPoint PointOf(const Slice& slice, std::int64_t batch, const Plan& plan) {
@@ -297,11 +323,6 @@ TEST(PairPhases, Balances) {
   EXPECT_EQ(PairPhases(base, prefill, decode, Objective::kCost)->kv_transfer, Seconds());
 }
 
-std::vector<Deployment> FrontOf(const Setting& setting, const DeploymentOptions& options) {
-  Evaluator evaluator(setting);
-  return DeploymentFront(evaluator, LayoutFilter("*/*/*", evaluator.mesh()), options);
-}
-
 void ExpectFront(const std::vector<Deployment>& front) {
   ASSERT_FALSE(front.empty());
   for (std::size_t i = 1; i < front.size(); ++i) {
@@ -314,7 +335,7 @@ void ExpectFront(const std::vector<Deployment>& front) {
 TEST(DeploymentFront, ReachesFromTheFastestToTheCheapest) {
   for (const Model& model : TestModels()) {
     for (bool same_layout : {false, true}) {
-      Setting setting = Base(model);
+      const Setting setting = LargeBase(model);
       SCOPED_TRACE(testing::Message() << model.name << (same_layout ? ", one layout" : ""));
       DeploymentOptions options = OptionsFor(Objective::kLatency);
       options.same_layout = same_layout;
@@ -355,7 +376,7 @@ std::string Text(const std::vector<DeploymentPoint>& points) {
 }
 
 TEST(SweepDeployments, AreTheBestOfEachSliceAndFormat) {
-  const Setting base = Base(MultiqueryModel());
+  const Setting base = LargeBase(MultiqueryModel());
   const SweepSpace space = SmallSpace(base.chip);
   for (Objective objective :
        {Objective::kLatency, Objective::kMfu, Objective::kCost, Objective::kThroughput}) {
@@ -403,7 +424,7 @@ TEST(SweepDeployments, DoNotDependOnBoundsOrThreads) {
 }
 
 TEST(SweepDeploymentFront, IsTheFrontOfAllSlices) {
-  const Setting base = Base(MultiheadModel());
+  const Setting base = LargeBase(MultiheadModel());
   const SweepSpace space = SmallSpace(base.chip);
   for (bool same_layout : {false, true}) {
     const std::vector<DeploymentPoint> points = SweepDeploymentFront(base, space, {}, same_layout);

@@ -149,6 +149,22 @@ TEST(SweepPhase, PrunedEqualsExhaustive) {
   }
 }
 
+// On one slice a prefill of 4 sequences cannot be as fast as one of 1, and yet is among the five
+// best.
+TEST(SweepPhase, PrunesByTheLastOfThoseKept) {
+  const Setting base = PresetSetting("palm-62b");
+  SweepSpace space = SpaceOf(base.chip, 64, PowersOfTwo(256), {DataType::kBf16});
+  space.slices = {SliceOf(4, 4, 4)};
+  const PhaseSweep found = SweepPhase(base, space, Phase::kPrefill, {.keep = 5});
+  std::vector<std::int64_t> batches;
+  for (const SweepPoint& point : found.points) {
+    batches.push_back(point.batch);
+  }
+  EXPECT_EQ(batches, (std::vector<std::int64_t>{1, 2, 4, 8, 16}));
+  EXPECT_GT(found.counters.pruned_points, 0U);
+  ExpectPrunedEqualsExhaustive(base, space, {.keep = 5});
+}
+
 // One workload, model shape, chip and set of targets drawn from wide ranges.
 class Draws {
  public:

@@ -58,8 +58,9 @@ struct DeploymentOptions {
                                                          const LayoutFilter& filter,
                                                          const DeploymentOptions& options = {});
 
-// Deployments that none beats in both latency and tokens per chip-second, in order of latency.
-// Pairs are chosen by what their phases take; moving the KV cache is added to those afterwards.
+// Deployments that none beats in both latency and tokens per chip-second, in order of latency. Both
+// ends are exact; between them pairs are chosen by what their phases take, and moving the KV cache
+// is added to those afterwards.
 [[nodiscard]] std::vector<Deployment> DeploymentFront(Evaluator& evaluator,
                                                       const LayoutFilter& filter,
                                                       const DeploymentOptions& options);
