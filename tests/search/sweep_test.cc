@@ -122,7 +122,7 @@ void ExpectPrunedEqualsExhaustive(const Setting& base, const SweepSpace& space,
 void ExpectPrunedEqualsExhaustiveInEveryMode(const Setting& base, const SweepSpace& space,
                                              const Targets& targets) {
   for (Objective objective : kObjectives) {
-    for (std::size_t keep : {0, 1, 5}) {
+    for (std::size_t keep : {0U, 1U, 5U}) {
       SCOPED_TRACE(testing::Message() << Name(objective) << ", keep " << keep);
       ExpectPrunedEqualsExhaustive(base, space,
                                    {.objective = objective, .targets = targets, .keep = keep});
