@@ -355,6 +355,40 @@ TEST(DeploymentFront, ReachesFromTheFastestToTheCheapest) {
   }
 }
 
+// With one layout for both phases no cache moves, and the whole front is that of all pairs.
+TEST(DeploymentFront, OfOneLayoutEqualsBruteForce) {
+  for (const Model& model : {MultiqueryModel(), MultiheadModel()}) {
+    const Setting setting = LargeBase(model);
+    DeploymentOptions options = OptionsFor(Objective::kLatency);
+    options.same_layout = true;
+    std::vector<std::pair<double, double>> pairs;  // latency, seconds per request
+    for (const auto& [key, own] : AllCandidates(setting, options)) {
+      for (const Candidate& p : own.prefill) {
+        for (const Candidate& d : own.decode) {
+          if (p.plan.layout == d.plan.layout &&
+              MemoryTogether(p.plan, d.plan) <= setting.chip.hbm_usable.base()) {
+            pairs.emplace_back((p.plan.latency + d.plan.latency).base(),
+                               p.per_request() + d.per_request());
+          }
+        }
+      }
+    }
+    std::sort(pairs.begin(), pairs.end());
+    std::vector<std::pair<double, double>> expected;
+    for (const auto& pair : pairs) {
+      if (expected.empty() || pair.second < expected.back().second * (1 - 1e-12)) {
+        expected.push_back(pair);
+      }
+    }
+    const std::vector<Deployment> front = FrontOf(setting, options);
+    ASSERT_EQ(front.size(), expected.size()) << model.name;
+    for (std::size_t i = 0; i < front.size(); ++i) {
+      EXPECT_NEAR(front[i].latency.base() / expected[i].first, 1, 1e-12);
+      EXPECT_NEAR(1 / front[i].figures.requests_per_second / expected[i].second, 1, 1e-12);
+    }
+  }
+}
+
 SweepSpace SmallSpace(const Chip& chip) {
   return {.slices = LegalSlices(chip, 32),
           .prefill_batches = kPrefillBatches,
