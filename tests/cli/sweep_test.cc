@@ -431,6 +431,25 @@ TEST(ParetoTest, TheChartHoldsTheFront) {
   EXPECT_THAT(outcome.out, HasSubstr("chips: a 8, b 64\n"));
 }
 
+// The commands of docs/search.md print what it shows.
+TEST(SearchDocTest, ShowsWhatTheCommandsPrint) {
+  std::size_t commands = 0;
+  const std::string doc =
+      ReadFile(std::filesystem::path(SLICEWISE_SOURCE_DIR) / "docs" / "search.md");
+  const std::string prompt = "```\n$ slicewise ";
+  for (std::size_t at = doc.find(prompt); at != std::string::npos; at = doc.find(prompt, at + 1)) {
+    const std::size_t begin = at + prompt.size();
+    const std::size_t end = doc.find('\n', begin);
+    const std::string shown = doc.substr(end + 1, doc.find("```\n", end) - end - 1);
+    const std::string command = doc.substr(begin, end - begin);
+    const std::size_t messages_alone = command.find(" >/dev/null");
+    const Outcome outcome = RunHere(command.substr(0, messages_alone));
+    EXPECT_EQ(messages_alone == std::string::npos ? outcome.out : outcome.err, shown) << command;
+    ++commands;
+  }
+  EXPECT_EQ(commands, 2U);
+}
+
 // Five lines and an empty one: a plan, a bad slice, one that nothing answers, no JSON, lists.
 const char* const kScenarios =
     R"({"name": "first", "model": "palm-8b", "slice": "2x2x2", "phase": "decode", "batch": 8}

@@ -10,6 +10,8 @@
 #include <set>
 
 #include "program/program_test_util.h"
+#include "slicewise/config/calibration_config.h"
+#include "slicewise/config/model_config.h"
 #include "slicewise/search/sweep.h"
 
 namespace slicewise {
@@ -357,8 +359,10 @@ TEST(DeploymentFront, ReachesFromTheFastestToTheCheapest) {
 
 // With one layout for both phases no cache moves, and the whole front is that of all pairs.
 TEST(DeploymentFront, OfOneLayoutEqualsBruteForce) {
-  for (const Model& model : {MultiqueryModel(), MultiheadModel()}) {
-    const Setting setting = LargeBase(model);
+  for (const char* model : {"palm-8b", "palm-62b"}) {
+    Setting setting = Base(LoadModel(model).model, SliceOf(2, 2, 4));
+    setting.workload.input_length = 2048;
+    setting.calibration = LoadCalibration("tpu-v4");
     DeploymentOptions options = OptionsFor(Objective::kLatency);
     options.same_layout = true;
     std::vector<std::pair<double, double>> pairs;  // latency, seconds per request
@@ -381,7 +385,7 @@ TEST(DeploymentFront, OfOneLayoutEqualsBruteForce) {
       }
     }
     const std::vector<Deployment> front = FrontOf(setting, options);
-    ASSERT_EQ(front.size(), expected.size()) << model.name;
+    ASSERT_EQ(front.size(), expected.size()) << model;
     for (std::size_t i = 0; i < front.size(); ++i) {
       EXPECT_NEAR(front[i].latency.base() / expected[i].first, 1, 1e-12);
       EXPECT_NEAR(1 / front[i].figures.requests_per_second / expected[i].second, 1, 1e-12);
