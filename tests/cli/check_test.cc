@@ -456,7 +456,7 @@ TEST_F(CheckTest, EveryFieldOfABadBaselineIsNamed) {
        "/scenarios/1/name: found 'chat', which another scenario has"},
       {"/scenarios/0/name", R"("")", "/scenarios/0/name: found '', expected a name"},
       {"/scenarios/0/batch", R"("abc")",
-       "/scenarios/0/batch: found 'abc', expected a whole number from 0 to 1e15" + chat},
+       "/scenarios/0/batch: found 'abc', expected a whole number from 1 to 1000000000" + chat},
       {"/scenarios/0/batsh", "3", "/scenarios/0/batsh: unknown key; did you mean 'batch'?" + chat},
       {"/scenarios/0/model", R"("palm-9b")",
        "/scenarios/0/model: model 'palm-9b': no such preset or file; did you mean 'palm-8b'?" +

@@ -93,7 +93,7 @@ TEST(ScenarioConfig, NamesThePlaceOfEveryMistake) {
   EXPECT_EQ(Error(R"("slice": "2x2x2")"),
             "f.json: /model: missing, expected text such as 'palm-540b'");
   EXPECT_EQ(Error(minimal + R"("batch": "abc")"),
-            "f.json: /batch: found 'abc', expected a whole number from 0 to 1e15");
+            "f.json: /batch: found 'abc', expected a whole number from 1 to 1000000000");
   EXPECT_EQ(Error(minimal + R"("batch": 0)"),
             "f.json: /batch: found '0', expected a whole number from 1 to 1000000000");
   EXPECT_EQ(Error(minimal + R"("batsh": 1)"), "f.json: /batsh: unknown key; did you mean 'batch'?");

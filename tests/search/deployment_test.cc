@@ -10,6 +10,8 @@
 #include <set>
 
 #include "program/program_test_util.h"
+#include "slicewise/config/calibration_config.h"
+#include "slicewise/config/model_config.h"
 #include "slicewise/search/sweep.h"
 
 namespace slicewise {
@@ -351,6 +353,42 @@ TEST(DeploymentFront, ReachesFromTheFastestToTheCheapest) {
         EXPECT_LE(d.memory, setting.chip.hbm_usable);
         EXPECT_TRUE(!same_layout || d.prefill.layout == d.decode.layout);
       }
+    }
+  }
+}
+
+// With one layout for both phases no cache moves, and the whole front is that of all pairs.
+TEST(DeploymentFront, OfOneLayoutEqualsBruteForce) {
+  for (const char* model : {"palm-8b", "palm-62b"}) {
+    Setting setting = Base(LoadModel(model).model, SliceOf(2, 2, 4));
+    setting.workload.input_length = 2048;
+    setting.calibration = LoadCalibration("tpu-v4");
+    DeploymentOptions options = OptionsFor(Objective::kLatency);
+    options.same_layout = true;
+    std::vector<std::pair<double, double>> pairs;  // latency, seconds per request
+    for (const auto& [key, own] : AllCandidates(setting, options)) {
+      for (const Candidate& p : own.prefill) {
+        for (const Candidate& d : own.decode) {
+          if (p.plan.layout == d.plan.layout &&
+              MemoryTogether(p.plan, d.plan) <= setting.chip.hbm_usable.base()) {
+            pairs.emplace_back((p.plan.latency + d.plan.latency).base(),
+                               p.per_request() + d.per_request());
+          }
+        }
+      }
+    }
+    std::sort(pairs.begin(), pairs.end());
+    std::vector<std::pair<double, double>> expected;
+    for (const auto& pair : pairs) {
+      if (expected.empty() || pair.second < expected.back().second * (1 - 1e-12)) {
+        expected.push_back(pair);
+      }
+    }
+    const std::vector<Deployment> front = FrontOf(setting, options);
+    ASSERT_EQ(front.size(), expected.size()) << model;
+    for (std::size_t i = 0; i < front.size(); ++i) {
+      EXPECT_NEAR(front[i].latency.base() / expected[i].first, 1, 1e-12);
+      EXPECT_NEAR(1 / front[i].figures.requests_per_second / expected[i].second, 1, 1e-12);
     }
   }
 }

@@ -149,18 +149,22 @@ TEST(SweepPhase, PrunedEqualsExhaustive) {
   }
 }
 
-// On one slice a prefill of 4 sequences cannot be as fast as one of 1, and yet is among the five
-// best.
+// Once five int8 decodes are kept, bf16 with batch 1 cannot be as fast as the best of them and yet
+// is among the five best.
 TEST(SweepPhase, PrunesByTheLastOfThoseKept) {
   const Setting base = PresetSetting("palm-62b");
-  SweepSpace space = SpaceOf(base.chip, 64, PowersOfTwo(256), {DataType::kBf16});
-  space.slices = {SliceOf(4, 4, 4)};
-  const PhaseSweep found = SweepPhase(base, space, Phase::kPrefill, {.keep = 5});
-  std::vector<std::int64_t> batches;
-  for (const SweepPoint& point : found.points) {
-    batches.push_back(point.batch);
-  }
-  EXPECT_EQ(batches, (std::vector<std::int64_t>{1, 2, 4, 8, 16}));
+  const SweepSpace space = {.slices = {SliceOf(2, 2, 2)},
+                            .prefill_batches = {1},
+                            .decode_batches = {1, 64, 128, 256, 512, 1024},
+                            .weights = {DataType::kInt8, DataType::kBf16}};
+  const PhaseSweep found = SweepPhase(base, space, Phase::kDecode, {.keep = 5});
+  ASSERT_EQ(found.points.size(), 5U);
+  EXPECT_EQ(found.points[0].weights, DataType::kInt8);
+  EXPECT_EQ(found.points[2].weights, DataType::kBf16);
+  EXPECT_EQ(found.points[2].batch, 1);
+  Setting bf16 = base;
+  bf16.slice = SliceOf(2, 2, 2);
+  EXPECT_GT(BoundsOf(bf16, Phase::kDecode).latency, found.points[0].plan.latency);
   EXPECT_GT(found.counters.pruned_points, 0U);
   ExpectPrunedEqualsExhaustive(base, space, {.keep = 5});
 }
