@@ -309,8 +309,7 @@ Request ResolveRequest(const RequestOptions& o, Lists lists) {
   request.same_layout = o.same_layout;
   request.space.layout = request.layout;
   request.space.layouts = request.layouts;
-  request.threads =
-      o.threads ? static_cast<int>(ParseWhole(PlaceOf(o, "threads"), *o.threads, 1, 256)) : 1;
+  request.threads = static_cast<int>(WholeOr(o, "threads", o.threads, 1, 1));
   request.top = static_cast<std::size_t>(WholeOr(o, "top", o.top, 5, 1));
   return request;
 }

@@ -68,6 +68,9 @@ AxisSet TermAxes(const Program& program, const Op& op, const Term& term) {
 
 Traffic CollectiveTraffic(const Program& program, const Op& op) {
   Traffic traffic;
+  if (!IsCollective(op.kind)) {
+    return traffic;
+  }
   for (std::size_t i = 0; i < op.term_count; ++i) {
     const Term& term = op.terms[i];
     const AxisSet axes = TermAxes(program, op, term);
