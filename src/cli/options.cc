@@ -74,14 +74,22 @@ void AddSweepOptions(CLI::App& app, RequestOptions& o) {
 }
 
 void AddOutputOptions(CLI::App& app, CommonOptions& o) {
-  app.add_option("--format", o.format, "table, json, csv or markdown (default table)");
+  app.add_option(
+      "--format", o.format,
+      "table, json, csv or markdown (default as --output ends: .json, .csv, .md; else table)");
   app.add_option("--output", o.output, "write to this file, whole or not at all");
 }
 
 OutputFormat ResolveFormat(const CommonOptions& o) {
-  return o.format ? static_cast<OutputFormat>(
-                        ParseChoice("--format", *o.format, {"table", "json", "csv", "markdown"}))
-                  : OutputFormat::kTable;
+  if (o.format) {
+    return static_cast<OutputFormat>(
+        ParseChoice("--format", *o.format, {"table", "json", "csv", "markdown"}));
+  }
+  const std::string file = o.output.value_or("");
+  return file.ends_with(".json")  ? OutputFormat::kJson
+         : file.ends_with(".csv") ? OutputFormat::kCsv
+         : file.ends_with(".md")  ? OutputFormat::kMarkdown
+                                  : OutputFormat::kTable;
 }
 
 }  // namespace slicewise::cli

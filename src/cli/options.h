@@ -25,7 +25,8 @@ void AddSearchOptions(CLI::App& app, RequestOptions& options);
 void AddSweepOptions(CLI::App& app, RequestOptions& options);
 void AddOutputOptions(CLI::App& app, CommonOptions& options);
 
-// Throws InputError naming the option, what was found and what was expected.
+// The format asked for, or the one that the output file's name ends with. Throws InputError naming
+// the option, what was found and what was expected.
 [[nodiscard]] OutputFormat ResolveFormat(const CommonOptions& options);
 
 }  // namespace slicewise::cli

@@ -127,6 +127,17 @@ TEST(CommandTest, WhatIsNoRegularFileIsWrittenInPlace) {
   EXPECT_TRUE(std::filesystem::is_fifo(path));
 }
 
+// Without --format the output file's name says which.
+TEST(CommandTest, TheFormatFollowsTheNameOfTheFile) {
+  for (const auto& [ending, format] : {std::pair(".json", "json"), std::pair(".csv", "csv"),
+                                       std::pair(".md", "markdown"), std::pair(".txt", "table")}) {
+    const std::string path = testing::TempDir() + "named" + ending;
+    ASSERT_EQ(RunBinary({"list", "chips", "--output", path}).exit_code, 0);
+    EXPECT_EQ(ReadFile(path), RunBinary({"list", "chips", "--format", format}).out) << ending;
+    std::filesystem::remove(path);
+  }
+}
+
 TEST(CommandTest, WhatDoesNotFitExitsWith3) {
   const Outcome outcome = RunBinary(Words("plan --model palm-540b --slice 2x2x2"));
   EXPECT_EQ(outcome.exit_code, 3);
