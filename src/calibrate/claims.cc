@@ -111,8 +111,8 @@ void AddThroughput(const Teller& teller, std::vector<Check>& checks) {
   const Plan out =
       Teller::Of(teller.Decode(512, 1984, DataType::kBf16, 64), kStationary, Phase::kDecode);
   const double tokens = 512.0 * (1984 + 64);
-  const double mfu = FlopsOf(2 * MfuParameters(prefill.model) * tokens) /
-                     (prefill.chip.peak_bf16 * ((in.latency + out.latency) * 64.0));
+  const double mfu =
+      Mfu(MfuParameters(prefill.model), tokens, prefill.chip, (in.latency + out.latency) * 64.0);
   checks.push_back({"Section 1: offline efficiency, 1984 in and 64 out at batch 512",
                     "plan --batch 512 --input-len 1984 --output-len 64: prefill under "
                     "Ex.Fyz/wg-xyz/Bxyz, decode "

@@ -33,8 +33,7 @@ Prediction Predict(const Measurement& measurement, const Calibration& calibratio
     prediction.as_published += plan.latency + (scale - 1) * layers;
   }
   const Seconds chip_seconds = prediction.latency * static_cast<double>(setting.slice.chips());
-  prediction.mfu =
-      FlopsOf(2 * MfuParameters(setting.model) * tokens) / (setting.chip.peak_bf16 * chip_seconds);
+  prediction.mfu = Mfu(MfuParameters(setting.model), tokens, setting.chip, chip_seconds);
   return prediction;
 }
 

@@ -20,7 +20,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kSchema = "slicewise-baseline/1";
-constexpr std::string_view kPlanSchema = "slicewise-plan/1";
 
 void SkipComment(JsonReader& reader) { static_cast<void>(reader.OptionalText("comment")); }
 

@@ -12,6 +12,7 @@
 #include "slicewise/config/json_reader.h"
 #include "slicewise/config/model_config.h"
 #include "slicewise/search/fingerprint.h"
+#include "slicewise/search/request.h"
 #include "slicewise/units/input_error.h"
 
 namespace slicewise {
@@ -182,8 +183,8 @@ void ReadExecution(JsonReader& root, PlanFile& file) {
 
 PlanFile LoadPlanFile(const std::string& path) {
   JsonReader root = JsonReader::Parse(LoadFile(path));
-  if (const std::string schema = root.Text("schema"); schema != "slicewise-plan/1") {
-    root.Fail("schema", fmt::format("found '{}', expected 'slicewise-plan/1'", schema));
+  if (const std::string schema = root.Text("schema"); schema != kPlanSchema) {
+    root.Fail("schema", fmt::format("found '{}', expected '{}'", schema, kPlanSchema));
   }
   PlanFile file;
   JsonReader provenance = root.Object("provenance");

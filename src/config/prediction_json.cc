@@ -63,8 +63,7 @@ TargetPrediction ReadPlan(JsonReader plan, Target target) {
   return prediction;
 }
 
-// A plan document says of a deployment its layouts, latencies and MFU; the rest follows from the
-// phases where they are the same plans, and is left 0.
+// A plan document does not say what a deployment's one prefill and decode cost; that is left 0.
 TargetPrediction ReadDeployment(JsonReader deployment) {
   TargetPrediction prediction;
   prediction.target = Target::kDeployment;
@@ -73,6 +72,7 @@ TargetPrediction ReadDeployment(JsonReader deployment) {
       fmt::format("{} + {}", deployment.Text("prefill_layout"), deployment.Text("decode_layout"));
   prediction.latency = SecondsOf(deployment.Positive("latency_seconds"));
   prediction.mfu = deployment.Positive("mfu");
+  prediction.memory = BytesOf(deployment.Positive("memory_bytes"));
   prediction.terms = {{"prefill", SecondsOf(deployment.Positive("prefill_latency_seconds"))},
                       {"decode", SecondsOf(deployment.Positive("decode_latency_seconds"))}};
   return prediction;

@@ -51,6 +51,10 @@ bool InsideRange(const Calibration& calibration, const Setting& setting, Phase p
          std::find(types.begin(), types.end(), Name(work.weights)) != types.end();
 }
 
+double Mfu(double parameters, double tokens, const Chip& chip, Seconds chip_seconds) {
+  return FlopsOf(2 * parameters * tokens) / (chip.peak_bf16 * chip_seconds);
+}
+
 Evaluator::Evaluator(const Setting& setting)
     : setting_(setting),
       mesh_(setting.slice),
@@ -109,7 +113,7 @@ std::optional<Plan> Evaluator::Evaluate(const Layout& layout, Phase phase,
   plan.memory = PeakMemory(program_);
   const double tokens = setting_.workload.tokens(phase);
   const Seconds chip_seconds = cost_.latency * static_cast<double>(setting_.slice.chips());
-  plan.mfu = FlopsOf(2 * mfu_parameters_ * tokens) / (setting_.chip.peak_bf16 * chip_seconds);
+  plan.mfu = Mfu(mfu_parameters_, tokens, setting_.chip, chip_seconds);
   plan.tokens_per_second = tokens / (cost_.latency / SecondsOf(1));
   plan.chip_seconds_per_token = chip_seconds / tokens;
   if (plan.memory.total() > setting_.chip.hbm_usable) {

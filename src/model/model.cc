@@ -17,27 +17,30 @@ std::int64_t NormParameters(const Model& model) {
   return 0;
 }
 
-std::int64_t AttentionParameters(const Model& model) {
+std::int64_t BiasParameters(const Model& model) {
   const std::int64_t query = model.query_heads * model.head_dim;
   const std::int64_t key_value = 2 * model.kv_heads * model.head_dim;
-  std::int64_t count = model.embed_dim * (2 * query + key_value);
-  count += model.biases.attention_qkv ? query + key_value : 0;
-  count += model.biases.attention_output ? model.embed_dim : 0;
-  count += model.query_key_norm ? 2 * model.head_dim : 0;
-  return model.has_attention() ? count : 0;
-}
-
-std::int64_t FfnParameters(const Model& model) {
-  const std::int64_t inputs = model.gated ? 2 : 1;
-  std::int64_t count = (inputs + 1) * model.embed_dim * model.ffn_dim;
-  count += model.biases.ffn ? inputs * model.ffn_dim + model.embed_dim : 0;
+  std::int64_t count = 0;
+  if (model.has_attention()) {
+    count += model.biases.attention_qkv ? query + key_value : 0;
+    count += model.biases.attention_output ? model.embed_dim : 0;
+  }
+  count += model.biases.ffn ? (model.gated ? 2 : 1) * model.ffn_dim + model.embed_dim : 0;
   return count;
 }
 
 }  // namespace
 
+std::int64_t LayerMatrixElements(const Model& model) {
+  const std::int64_t ffn = (model.gated ? 3 : 2) * model.ffn_dim;
+  const std::int64_t heads = model.has_attention() ? 2 * (model.query_heads + model.kv_heads) : 0;
+  return model.embed_dim * (ffn + heads * model.head_dim);
+}
+
 std::int64_t LayerParameters(const Model& model) {
-  return AttentionParameters(model) + FfnParameters(model) +
+  const std::int64_t head_norms =
+      model.has_attention() && model.query_key_norm ? 2 * model.head_dim : 0;
+  return LayerMatrixElements(model) + BiasParameters(model) + head_norms +
          model.norms_per_layer * NormParameters(model);
 }
 

@@ -107,4 +107,8 @@ std::string_view Name(Schedule schedule) {
   return Look(kNames, schedule);
 }
 
+std::string_view SectionName(const Program& program, std::size_t op) {
+  return op < program.layer.begin ? "prologue" : op < program.layer.end ? "layer" : "epilogue";
+}
+
 }  // namespace slicewise

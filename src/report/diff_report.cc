@@ -137,7 +137,7 @@ Json SideJson(const TargetPrediction& prediction) {
   }
   Json side = {{"layout", prediction.layout}};
   for (Metric metric : kMetrics) {
-    // A plan document does not say cost and memory of a deployment.
+    // A plan document does not say the cost of a deployment.
     const double value = ValueOf(prediction, metric);
     side[std::string(KeyOf(metric))] = value > 0 ? Json(value) : Json();
   }

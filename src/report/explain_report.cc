@@ -99,7 +99,7 @@ ExplainedOp ExplainOp(const Evaluator& evaluator, std::size_t index) {
   const Op& op = program.ops[index];
   const bool layer = index >= program.layer.begin && index < program.layer.end;
   ExplainedOp out;
-  out.section = layer ? "layer" : index < program.layer.begin ? "prologue" : "epilogue";
+  out.section = SectionName(program, index);
   out.times = program.steps * (layer ? program.layers : 1);
   out.cost = evaluator.cost().ops[index];
   out.kind = Name(op.kind);

@@ -154,31 +154,36 @@ Json ProvenanceJson(const PlanReport& report) {
           {"notes", p.notes}};
 }
 
-Json PlanEntryJson(const PlanEntry& entry, const Chip& chip) {
-  const Plan& plan = entry.plan;
+Json PlanFiguresJson(const Plan& plan) {
   const bool interval = plan.latency_high > Seconds();
-  Json padding = Json::array();
-  for (const PaddingRow& row : entry.padding) {
-    padding.push_back({{"dim", row.dim}, {"size", row.size}, {"padded", row.padded}});
-  }
-  return {{"rank", entry.rank},
-          {"layout", entry.layout},
-          {"description", entry.description},
-          {"fits", plan.fits()},
-          {"violations", ViolationsJson(plan)},
-          {"stored_heads", plan.stored_heads},
-          {"latency_seconds", plan.latency.base()},
+  return {{"latency_seconds", plan.latency.base()},
           {"latency_low_seconds", interval ? Json(plan.latency_low.base()) : Json()},
           {"latency_high_seconds", interval ? Json(plan.latency_high.base()) : Json()},
           {"step_seconds", plan.step.base()},
           {"tokens_per_second", plan.tokens_per_second},
           {"mfu", plan.mfu},
-          {"chip_seconds_per_token", plan.chip_seconds_per_token.base()},
-          {"bound", Name(plan.bound)},
-          {"inside_calibrated_range", entry.inside_range},
-          {"padding", padding},
-          {"memory", MemoryJson(plan.memory, chip)},
-          {"breakdown", BreakdownJson(entry.breakdown)}};
+          {"chip_seconds_per_token", plan.chip_seconds_per_token.base()}};
+}
+
+Json PlanEntryJson(const PlanEntry& entry, const Chip& chip) {
+  const Plan& plan = entry.plan;
+  Json padding = Json::array();
+  for (const PaddingRow& row : entry.padding) {
+    padding.push_back({{"dim", row.dim}, {"size", row.size}, {"padded", row.padded}});
+  }
+  Json json = {{"rank", entry.rank},
+               {"layout", entry.layout},
+               {"description", entry.description},
+               {"fits", plan.fits()},
+               {"violations", ViolationsJson(plan)},
+               {"stored_heads", plan.stored_heads}};
+  json.update(PlanFiguresJson(plan));
+  json["bound"] = Name(plan.bound);
+  json["inside_calibrated_range"] = entry.inside_range;
+  json["padding"] = padding;
+  json["memory"] = MemoryJson(plan.memory, chip);
+  json["breakdown"] = BreakdownJson(entry.breakdown);
+  return json;
 }
 
 Json PlanJson(const PlanReport& report) {
@@ -196,7 +201,7 @@ Json PlanJson(const PlanReport& report) {
                                               {"beyond_paper", BeyondJson(phase)},
                                               {"rejected", RejectedJson(phase)}};
   }
-  return {{"schema", "slicewise-plan/1"},
+  return {{"schema", kPlanSchema},
           {"request", RequestJson(report)},
           {"provenance", ProvenanceJson(report)},
           {"phases", phases},

@@ -10,8 +10,6 @@
 namespace slicewise {
 namespace {
 
-std::string Percent(double fraction) { return fmt::format("{:.1f}%", 100 * fraction); }
-
 std::string MemoryCell(const Plan& plan, const Chip& chip) {
   return fmt::format("{:.1f}/{:.1f}{}", plan.memory.total() / Gibibytes(1),
                      chip.hbm_usable / Gibibytes(1), plan.fits() ? "" : "!");
@@ -53,7 +51,7 @@ Table PhaseTable(const PlanReport& report, const PhaseReport& phase) {
     const double tokens =
         static_cast<double>(report.request.setting.workload.query_length(plan.phase));
     row.push_back(Format(decode ? plan.step : plan.latency / tokens));
-    row.push_back(Percent(plan.mfu));
+    row.push_back(FormatPercent(plan.mfu));
     row.push_back(Format(plan.chip_seconds_per_token));
     row.emplace_back(Name(plan.bound));
     row.push_back(MemoryCell(plan, report.request.setting.chip));
@@ -148,13 +146,13 @@ std::string DeploymentText(const PlanReport& report) {
       report.request.setting.model.has_attention()
           ? fmt::format(", {} heads stored", d.stored_heads)
           : "",
-      Format(d.latency), Percent(d.mfu), ToString(d.prefill.layout, mesh),
+      Format(d.latency), FormatPercent(d.mfu), ToString(d.prefill.layout, mesh),
       Format(d.prefill.latency), ToString(d.decode.layout, mesh), Format(d.decode.latency),
       Format(d.kv_reshard));
   text += FiguresText(d.figures);
   if (report.with_two_layouts) {
     text += fmt::format("  one layout for both phases costs {}; two would take {}\n",
-                        Percent(d.latency / report.with_two_layouts->latency - 1),
+                        FormatPercent(d.latency / report.with_two_layouts->latency - 1),
                         Format(report.with_two_layouts->latency));
   }
   return text;
@@ -168,7 +166,8 @@ std::string BeyondText(const PhaseReport& phase) {
   const std::string faster =
       phase.entries.empty() || !phase.entries.front().plan.fits()
           ? "where no other does"
-          : fmt::format("{} less", Percent(1 - plan.latency / phase.entries.front().plan.latency));
+          : fmt::format("{} less",
+                        FormatPercent(1 - plan.latency / phase.entries.front().plan.latency));
   return fmt::format("beyond the paper's layouts: {} takes {}, {} (--layouts all ranks them)\n",
                      phase.beyond_paper->layout, Format(plan.latency), faster);
 }

@@ -12,13 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-std::string Percent(double fraction) { return fmt::format("{:.1f}%", 100 * fraction); }
-
-// Three significant digits, or all of a larger whole number.
-std::string ThreeDigits(double value) {
-  return value < 1000 ? fmt::format("{:.3g}", value) : fmt::format("{:.0f}", value);
-}
-
 std::string Range(const std::vector<std::int64_t>& values) {
   return values.size() == 1 ? fmt::format("{}", values.front())
                             : fmt::format("{} to {}", values.front(), values.back());
@@ -90,10 +83,10 @@ Table PointTable(const Request& request, const PhaseSweep& sweep) {
     if (decode) {
       row.push_back(Format(plan.step));
     }
-    row.push_back(Percent(plan.mfu));
-    row.push_back(ThreeDigits(plan.tokens_per_second));
+    row.push_back(FormatPercent(plan.mfu));
+    row.push_back(FormatThreeDigits(plan.tokens_per_second));
     row.push_back(Format(plan.chip_seconds_per_token));
-    row.push_back(ThreeDigits(PricePerMillion(point, request.setting.chip).base()));
+    row.push_back(FormatThreeDigits(PricePerMillion(point, request.setting.chip).base()));
     row.push_back(fmt::format("{:.1f}", plan.memory.total() / Gibibytes(1)));
     table.rows.push_back(std::move(row));
   }
@@ -113,14 +106,15 @@ Table DeploymentTable(const std::vector<DeploymentPoint>& points, std::size_t mo
     }
     const Deployment& d = point.deployment;
     const Mesh mesh(point.slice);
-    table.rows.push_back(
-        {std::to_string(++rank), ToString(point.slice), std::to_string(point.slice.chips()),
-         std::string(Name(point.weights)), fmt::format("{}/{}", d.prefill_batch, d.decode_batch),
-         ToString(d.prefill.layout, mesh), ToString(d.decode.layout, mesh), Format(d.latency),
-         Format(d.figures.ttft), Format(d.figures.tpot), ThreeDigits(d.figures.requests_per_second),
-         ThreeDigits(d.figures.tokens_per_chip_second),
-         ThreeDigits(d.figures.price_per_million_tokens.base()),
-         fmt::format("{:.1f}", d.memory / Gibibytes(1))});
+    table.rows.push_back({std::to_string(++rank), ToString(point.slice),
+                          std::to_string(point.slice.chips()), std::string(Name(point.weights)),
+                          fmt::format("{}/{}", d.prefill_batch, d.decode_batch),
+                          ToString(d.prefill.layout, mesh), ToString(d.decode.layout, mesh),
+                          Format(d.latency), Format(d.figures.ttft), Format(d.figures.tpot),
+                          FormatThreeDigits(d.figures.requests_per_second),
+                          FormatThreeDigits(d.figures.tokens_per_chip_second),
+                          FormatThreeDigits(d.figures.price_per_million_tokens.base()),
+                          fmt::format("{:.1f}", d.memory / Gibibytes(1))});
   }
   return table;
 }
@@ -175,23 +169,16 @@ Json CountersJson(const SweepCounters& c) {
 }
 
 Json PointJson(const SweepPoint& point, const Chip& chip) {
-  const Plan& plan = point.plan;
-  const bool interval = plan.latency_high > Seconds();
-  return {{"slice", ToString(point.slice)},
-          {"chips", point.slice.chips()},
-          {"batch", point.batch},
-          {"weights", Name(point.weights)},
-          {"layout", ToString(plan.layout, Mesh(point.slice))},
-          {"stored_heads", plan.stored_heads},
-          {"latency_seconds", plan.latency.base()},
-          {"latency_low_seconds", interval ? Json(plan.latency_low.base()) : Json()},
-          {"latency_high_seconds", interval ? Json(plan.latency_high.base()) : Json()},
-          {"step_seconds", plan.step.base()},
-          {"tokens_per_second", plan.tokens_per_second},
-          {"mfu", plan.mfu},
-          {"chip_seconds_per_token", plan.chip_seconds_per_token.base()},
-          {"dollars_per_million_tokens", PricePerMillion(point, chip).base()},
-          {"memory_bytes", plan.memory.total().base()}};
+  Json json = {{"slice", ToString(point.slice)},
+               {"chips", point.slice.chips()},
+               {"batch", point.batch},
+               {"weights", Name(point.weights)},
+               {"layout", ToString(point.plan.layout, Mesh(point.slice))},
+               {"stored_heads", point.plan.stored_heads}};
+  json.update(PlanFiguresJson(point.plan));
+  json["dollars_per_million_tokens"] = PricePerMillion(point, chip).base();
+  json["memory_bytes"] = point.plan.memory.total().base();
+  return json;
 }
 
 Json DeploymentPointJson(const DeploymentPoint& point) {

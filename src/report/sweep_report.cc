@@ -50,8 +50,6 @@ Request Winner(const SweepReport& report) {
   return one;
 }
 
-std::string Milliseconds(Seconds limit) { return Format(limit); }
-
 // "needs 128 chips (4x4x8, Ex.Fyz/ws/Bxyz, batch 64, int8)".
 std::string PointText(const SweepPoint& point) {
   return fmt::format("{}, batch {}, {}, {}", ToString(point.slice), point.batch,
@@ -66,23 +64,39 @@ std::string OfferText(const Request& request, Phase phase, const Offer& offer) {
       offer.binding == Violation::Code::kTtft || offer.binding == Violation::Code::kTpot;
   std::string text = fmt::format("{}: ", Name(phase));
   if (timed) {
-    text += Milliseconds(limit) + (prefill ? " to the first token" : " per output token");
+    text += Format(limit) + (prefill ? " to the first token" : " per output token");
   } else {
     text += offer.binding == Violation::Code::kContext ? "the context" : "the model";
   }
   if (offer.sufficient) {
     text += fmt::format(" needs {} chips ({}{})", offer.sufficient->slice.chips(),
                         PointText(*offer.sufficient),
-                        timed ? ", " + Milliseconds(wait(*offer.sufficient)) : "");
+                        timed ? ", " + Format(wait(*offer.sufficient)) : "");
   } else {
     text += fmt::format(" is out of reach of every slice up to {} chips",
                         request.setting.chip.max_chips);
   }
   if (offer.fastest && timed) {
     text += fmt::format("; with {} the best is {} ({})", offer.fastest->slice.chips(),
-                        Milliseconds(wait(*offer.fastest)), PointText(*offer.fastest));
+                        Format(wait(*offer.fastest)), PointText(*offer.fastest));
   }
   return text + "\n";
+}
+
+// A slice for each phase. The points at hand may be the best by another objective.
+PairedDeployment Pair(const SweepReport& report, SweepOptions options) {
+  const Request& request = report.request;
+  const Objective objective = PairObjective(request.objective);
+  if (objective == request.objective) {
+    return PairPhases(request.setting, report.phases[0].points.front(),
+                      report.phases[1].points.front());
+  }
+  options.keep = 1;
+  options.objective = objective;
+  const auto best = [&](Phase phase) {
+    return SweepPhase(request.setting, request.space, phase, options).points.front();
+  };
+  return PairPhases(request.setting, best(Phase::kPrefill), best(Phase::kDecode));
 }
 
 }  // namespace
@@ -107,15 +121,7 @@ SweepReport MakeSweepReport(const Request& request, const Progress& progress) {
       const auto free = SweepDeployments(request.setting, request.space, options);
       report.with_two_layouts = free.empty() ? std::nullopt : std::optional(free.front());
     }
-    // Phases on slices of their own are served best by the cheapest point, which the objective may
-    // not have kept.
-    SweepOptions own = options;
-    own.keep = 1;
-    own.objective =
-        request.objective == Objective::kLatency ? Objective::kLatency : Objective::kCost;
-    report.pair = PairPhases(
-        request.setting, SweepPhase(request.setting, request.space, Phase::kPrefill, own),
-        SweepPhase(request.setting, request.space, Phase::kDecode, own), own.objective);
+    report.pair = Pair(report, options);
   }
   report.winner = MakePlanReport(Winner(report));
   return report;

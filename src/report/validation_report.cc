@@ -13,8 +13,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 std::string Signed(double fraction) { return fmt::format("{:+.1f}%", 100 * fraction); }
-std::string Percent(double fraction) { return fmt::format("{:.1f}%", 100 * fraction); }
-
 // Whole tokens, four digits of anything else.
 std::string Quantity(double value, const std::string& unit) {
   return unit == "tokens" ? fmt::format("{:.0f} {}", value, unit)
@@ -26,8 +24,8 @@ Table GroupTable(const Validation& validation) {
   table.columns = {{"group", false}, {"rows"},  {"median"},          {"p90"},
                    {"bias"},         {"worst"}, {"worst row", false}};
   const auto add = [&](const ErrorSummary& group) {
-    table.rows.push_back({group.group, std::to_string(group.rows), Percent(group.median),
-                          Percent(group.p90), Signed(group.bias), Signed(group.worst),
+    table.rows.push_back({group.group, std::to_string(group.rows), FormatPercent(group.median),
+                          FormatPercent(group.p90), Signed(group.bias), Signed(group.worst),
                           group.worst_id});
   };
   for (const ErrorSummary& group : validation.groups) {
@@ -49,7 +47,7 @@ Table RowTable(const Validation& validation) {
     table.rows.push_back({m.id, std::string(Name(m.split)), Format(m.latency),
                           Format(row.prediction.as_published), Signed(row.error),
                           m.decode_layers == 0 ? "" : Signed(row.plain_error),
-                          m.mfu ? Percent(*m.mfu) : "", Percent(row.prediction.mfu),
+                          m.mfu ? FormatPercent(*m.mfu) : "", FormatPercent(row.prediction.mfu),
                           row.prediction.fits ? "yes" : "no", m.layout_text});
   }
   return table;
@@ -74,7 +72,7 @@ Table CheckTable(const Validation& validation) {
     }
     table.rows.push_back({check.name, Quantity(check.published, check.unit),
                           Quantity(check.predicted, check.unit), Signed(check.error()),
-                          Percent(check.tolerance), check.holds() ? "yes" : "no"});
+                          FormatPercent(check.tolerance), check.holds() ? "yes" : "no"});
   }
   if (volumes > 0) {
     table.rows.insert(
@@ -91,7 +89,7 @@ std::string CoverageText(const Validation& validation) {
   }
   return fmt::format(
       "80 % intervals cover {} of the holdout rows, {} with the tested row's residual left out.\n",
-      Percent(validation.coverage), Percent(validation.left_out_coverage));
+      FormatPercent(validation.coverage), FormatPercent(validation.left_out_coverage));
 }
 
 Json SummaryJson(const ErrorSummary& summary) {

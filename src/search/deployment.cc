@@ -7,6 +7,7 @@
 #include <tuple>
 
 #include "slicewise/program/reshard.h"
+#include "slicewise/search/front.h"
 
 namespace slicewise {
 namespace {
@@ -74,20 +75,6 @@ struct Choice {
 struct Pair {
   Choice prefill, decode;
 };
-
-// Keeps the items that none beats in both of two figures, in order of the first.
-template <class Item, class Figures>
-void KeepFront(std::vector<Item>& items, const Figures& figures) {
-  std::stable_sort(items.begin(), items.end(),
-                   [&](const Item& a, const Item& b) { return figures(a) < figures(b); });
-  std::vector<Item> front;
-  for (Item& item : items) {
-    if (front.empty() || std::get<1>(figures(item)) < std::get<1>(figures(front.back()))) {
-      front.push_back(std::move(item));
-    }
-  }
-  items = std::move(front);
-}
 
 struct Choices {
   std::vector<Choice> prefill, decode;
@@ -163,13 +150,26 @@ class Search {
 
  private:
   void PriceAll() {
-    for (const Layout& layout : layouts_) {
-      for (std::int64_t heads : counts()) {
-        Price(layout, heads, Phase::kPrefill);
-        Price(layout, heads, Phase::kDecode);
+    const std::set<std::int64_t> counts = SharedHeadCounts(evaluator_, layouts_);
+    for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
+      for (std::int64_t batch : BatchesOf(phase)) {
+        Workload work = workload_;
+        work.SetBatch(phase, batch);
+        evaluator_.SetWorkload(work);
+        for (const Layout& layout : layouts_) {
+          for (std::int64_t heads : counts) {
+            Price(layout, heads, phase, batch);
+          }
+        }
       }
     }
     evaluator_.SetWorkload(workload_);
+  }
+
+  [[nodiscard]] std::vector<std::int64_t> BatchesOf(Phase phase) const {
+    const auto& asked =
+        phase == Phase::kPrefill ? options_.prefill_batches : options_.decode_batches;
+    return asked.empty() ? std::vector{workload_.batch(phase)} : asked;
   }
 
   // A pair with a choice that another beats is beaten by the pair with that other; where both
@@ -202,34 +202,19 @@ class Search {
             .memory = JointMemory(prefill.plan, decode.plan)};
   }
 
-  [[nodiscard]] const std::set<std::int64_t>& counts() {
-    if (counts_.empty()) {
-      counts_ = SharedHeadCounts(evaluator_, layouts_);
-    }
-    return counts_;
-  }
-
   [[nodiscard]] bool by_latency() const { return options_.objective == Objective::kLatency; }
 
-  void Price(const Layout& layout, std::int64_t heads, Phase phase) {
-    const bool prefill = phase == Phase::kPrefill;
-    const auto& asked = prefill ? options_.prefill_batches : options_.decode_batches;
-    const std::vector<std::int64_t> own = {workload_.batch(phase)};
-    const auto& batches = asked.empty() ? own : asked;
-    for (std::int64_t batch : batches) {
-      Workload work = workload_;
-      (prefill ? work.prefill_batch : work.decode_batch) = batch;
-      evaluator_.SetWorkload(work);
-      const std::optional<Plan> plan = evaluator_.Evaluate(layout, phase, heads);
-      if (!plan || MissedBy(*plan, work, evaluator_.setting().chip, options_.targets)) {
-        continue;
-      }
-      Choices& choices =
-          choices_[{layout.weights_embed, layout.replicas, heads, StoredHeadOrder(evaluator_)}];
-      const Seconds term =
-          by_latency() ? plan->latency : plan->latency / static_cast<double>(batch);
-      (prefill ? choices.prefill : choices.decode).push_back({*plan, batch, term});
+  void Price(const Layout& layout, std::int64_t heads, Phase phase, std::int64_t batch) {
+    const Setting& setting = evaluator_.setting();
+    const std::optional<Plan> plan = evaluator_.Evaluate(layout, phase, heads);
+    if (!plan || MissedBy(*plan, setting.workload, setting.chip, options_.targets)) {
+      return;
     }
+    Choices& choices =
+        choices_[{layout.weights_embed, layout.replicas, heads, StoredHeadOrder(evaluator_)}];
+    Choice choice = {*plan, batch, plan->latency};
+    choice.term = by_latency() ? plan->latency : choice.per_request();
+    (phase == Phase::kPrefill ? choices.prefill : choices.decode).push_back(choice);
   }
 
   // Least term first; then as plans are ranked.
@@ -283,8 +268,7 @@ class Search {
     const double tokens = prefill_batch * static_cast<double>(s.workload.input_length) +
                           decode_batch * static_cast<double>(s.workload.output_length);
     const auto chips = static_cast<double>(s.slice.chips());
-    found.mfu =
-        FlopsOf(2 * MfuParameters(s.model) * tokens) / (s.chip.peak_bf16 * found.latency * chips);
+    found.mfu = Mfu(MfuParameters(s.model), tokens, s.chip, found.latency * chips);
     const Seconds per_request = (found.prefill.latency + found.kv_reshard) / prefill_batch +
                                 found.decode.latency / decode_batch;
     found.figures = FiguresOf(s.workload, s.chip, chips, found.prefill, found.decode, per_request);
@@ -294,7 +278,6 @@ class Search {
   const DeploymentOptions& options_;
   const Workload workload_;
   std::vector<Layout> layouts_;
-  std::set<std::int64_t> counts_;
   std::map<StoredWeights, Choices> choices_;
   std::optional<Deployment> best_;
   Seconds score_;

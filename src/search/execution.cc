@@ -329,10 +329,6 @@ ExecutionModel DescribeModel(const Model& model) {
           .mfu_parameters = MfuParameters(model)};
 }
 
-std::string_view SectionName(const Program& program, std::size_t op) {
-  return op < program.layer.begin ? "prologue" : op < program.layer.end ? "layer" : "epilogue";
-}
-
 std::vector<std::int64_t> TrueIndices(const Program& program, const Model& model, Dim dim) {
   if (!IsMapped(program, model, dim)) {
     return {};

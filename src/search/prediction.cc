@@ -61,8 +61,7 @@ TargetPrediction PredictDeployment(Evaluator& evaluator, const LayoutFilter& fil
   prediction.mfu = NineDigits(found->mfu);
   prediction.chip_seconds_per_token =
       Rounded(found->latency * static_cast<double>(setting.slice.chips()) / tokens);
-  prediction.memory = BytesOf(
-      NineDigits(std::max(found->prefill.memory.total(), found->decode.memory.total()).base()));
+  prediction.memory = BytesOf(NineDigits(found->memory.base()));
   prediction.terms = {{"prefill", Rounded(found->prefill.latency)},
                       {"decode", Rounded(found->decode.latency)}};
   return prediction;

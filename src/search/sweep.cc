@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "slicewise/search/enumerate.h"
+#include "slicewise/search/front.h"
 
 namespace slicewise {
 namespace {
@@ -15,6 +16,19 @@ namespace {
 // What the front trades for cost: the time a user waits for.
 Seconds WaitOf(const Plan& plan) {
   return plan.phase == Phase::kPrefill ? plan.latency : plan.step;
+}
+
+// The same of a phase's latency.
+Seconds WaitOf(const Workload& workload, Phase phase, Seconds latency) {
+  return phase == Phase::kPrefill ? latency : latency / static_cast<double>(workload.steps(phase));
+}
+
+// Whether no layout of the point fits in memory and keeps the limit on time.
+bool IsHopeless(const Setting& setting, Phase phase, const PointBounds& bounds,
+                const Targets& targets) {
+  const Seconds limit = phase == Phase::kPrefill ? targets.ttft : targets.tpot;
+  return bounds.memory > setting.chip.hbm_usable ||
+         (limit > Seconds() && WaitOf(setting.workload, phase, bounds.latency) > limit);
 }
 
 double ScoreOf(Objective objective, Seconds latency, double tokens, double chips) {
@@ -34,7 +48,7 @@ double ScoreOf(Objective objective, Seconds latency, double tokens, double chips
 // Total order of points: the objective, then latency, chips, batch, format and shape.
 auto KeyOf(const SweepPoint& point, Objective objective, Phase phase, const Workload& base) {
   Workload work = base;
-  (phase == Phase::kPrefill ? work.prefill_batch : work.decode_batch) = point.batch;
+  work.SetBatch(phase, point.batch);
   const double score =
       ScoreOf(objective, point.plan.latency, work.tokens(phase), point.slice.chips());
   return std::tuple(score, point.plan.latency, point.slice.chips(), point.batch, point.weights,
@@ -59,8 +73,7 @@ class SliceSweep {
       base_.workload.weights = weights;
       Evaluator evaluator(base_);
       for (std::int64_t batch : space_.batches(phase_)) {
-        (phase_ == Phase::kPrefill ? base_.workload.prefill_batch : base_.workload.decode_batch) =
-            batch;
+        base_.workload.SetBatch(phase_, batch);
         evaluator.SetWorkload(base_.workload);
         ++result_.counters.points;
         result_.counters.layouts += layouts_.size();
@@ -80,13 +93,10 @@ class SliceSweep {
 
   [[nodiscard]] bool Prunable() const {
     const PointBounds bounds = BoundsOf(base_, phase_);
-    const Seconds target =
-        phase_ == Phase::kPrefill ? options_.targets.ttft : options_.targets.tpot;
-    const auto steps = static_cast<double>(base_.workload.steps(phase_));
-    const Seconds wait = phase_ == Phase::kPrefill ? bounds.latency : bounds.latency / steps;
-    if (bounds.memory > base_.chip.hbm_usable || (target > Seconds() && wait > target)) {
+    if (IsHopeless(base_, phase_, bounds, options_.targets)) {
       return true;
     }
+    const Seconds wait = WaitOf(base_.workload, phase_, bounds.latency);
     const double tokens = base_.workload.tokens(phase_);
     if (options_.front) {
       const double cost = ScoreOf(Objective::kCost, bounds.latency, tokens, chips());
@@ -169,22 +179,6 @@ void RunTasks(std::size_t count, const SweepOptions& options,
   }
 }
 
-// Points that none beats in both: in order of waiting, those cheaper than all before.
-std::vector<SweepPoint> Front(std::vector<SweepPoint> points) {
-  std::stable_sort(points.begin(), points.end(), [](const SweepPoint& a, const SweepPoint& b) {
-    return std::tuple(WaitOf(a.plan), a.plan.chip_seconds_per_token) <
-           std::tuple(WaitOf(b.plan), b.plan.chip_seconds_per_token);
-  });
-  std::vector<SweepPoint> front;
-  for (const SweepPoint& point : points) {
-    if (front.empty() ||
-        point.plan.chip_seconds_per_token < front.back().plan.chip_seconds_per_token) {
-      front.push_back(point);
-    }
-  }
-  return front;
-}
-
 double ScoreOf(const DeploymentPoint& point, Objective objective) {
   const ServingFigures& figures = point.deployment.figures;
   switch (objective) {
@@ -205,15 +199,8 @@ std::vector<std::int64_t> Possible(const Setting& base, const std::vector<std::i
   std::vector<std::int64_t> possible;
   for (std::int64_t batch : batches) {
     Setting setting = base;
-    Workload& work = setting.workload;
-    (phase == Phase::kPrefill ? work.prefill_batch : work.decode_batch) = batch;
-    const PointBounds bounds = BoundsOf(setting, phase);
-    const Seconds target = phase == Phase::kPrefill
-                               ? options.targets.ttft
-                               : options.targets.tpot * static_cast<double>(work.steps(phase));
-    const bool hopeless =
-        bounds.memory > base.chip.hbm_usable || (target > Seconds() && bounds.latency > target);
-    if (!options.prune || !hopeless) {
+    setting.workload.SetBatch(phase, batch);
+    if (!options.prune || !IsHopeless(setting, phase, BoundsOf(setting, phase), options.targets)) {
       possible.push_back(batch);
     }
   }
@@ -277,11 +264,7 @@ PointBounds BoundsOf(const Setting& setting, Phase phase) {
   const Model& model = setting.model;
   const Workload& work = setting.workload;
   const Calibration& calibration = setting.calibration;
-  const auto embed = static_cast<double>(model.embed_dim);
-  const double ffn = (model.gated ? 3 : 2) * static_cast<double>(model.ffn_dim);
-  const double heads = 2 * static_cast<double>(model.query_heads + model.kv_heads);
-  const double matrices =
-      embed * (ffn + (model.has_attention() ? heads * static_cast<double>(model.head_dim) : 0));
+  const auto matrices = static_cast<double>(LayerMatrixElements(model));
   const double layers = static_cast<double>(model.layers);
   const double chips = setting.slice.chips();
   const double rows =
@@ -322,7 +305,9 @@ PhaseSweep SweepPhase(const Setting& base, const SweepSpace& space, Phase phase,
            KeyOf(b, options.objective, phase, base.workload);
   });
   if (options.front) {
-    all.points = Front(std::move(all.points));
+    KeepFront(all.points, [](const SweepPoint& point) {
+      return std::tuple(WaitOf(point.plan), point.plan.chip_seconds_per_token);
+    });
   } else if (options.keep > 0 && all.points.size() > options.keep) {
     all.points.resize(options.keep);
   }
@@ -348,35 +333,19 @@ std::vector<DeploymentPoint> SweepDeploymentFront(const Setting& base, const Swe
                                                   const SweepOptions& options, bool same_layout) {
   std::vector<DeploymentPoint> points =
       ForEachSlice(base, space, options, same_layout, DeploymentFront);
-  const auto rate = [](const DeploymentPoint& point) {
-    return point.deployment.figures.tokens_per_chip_second;
-  };
-  std::stable_sort(points.begin(), points.end(), [&](const auto& a, const auto& b) {
-    return std::tuple(a.deployment.latency, -rate(a)) < std::tuple(b.deployment.latency, -rate(b));
+  KeepFront(points, [](const DeploymentPoint& point) {
+    return std::tuple(point.deployment.latency, -point.deployment.figures.tokens_per_chip_second);
   });
-  std::vector<DeploymentPoint> front;
-  for (const DeploymentPoint& point : points) {
-    if (front.empty() || rate(point) > rate(front.back())) {
-      front.push_back(point);
-    }
-  }
-  return front;
+  return points;
 }
 
-std::optional<PairedDeployment> PairPhases(const Setting& base, const PhaseSweep& prefill,
-                                           const PhaseSweep& decode, Objective objective) {
-  const auto best = [&](const PhaseSweep& sweep) {
-    const Objective own = objective == Objective::kLatency ? objective : Objective::kCost;
-    return std::min_element(sweep.points.begin(), sweep.points.end(),
-                            [&](const SweepPoint& a, const SweepPoint& b) {
-                              return KeyOf(a, own, sweep.phase, base.workload) <
-                                     KeyOf(b, own, sweep.phase, base.workload);
-                            });
-  };
-  if (prefill.points.empty() || decode.points.empty()) {
-    return std::nullopt;
-  }
-  PairedDeployment pair{.prefill = *best(prefill), .decode = *best(decode)};
+Objective PairObjective(Objective objective) {
+  return objective == Objective::kLatency ? objective : Objective::kCost;
+}
+
+PairedDeployment PairPhases(const Setting& base, const SweepPoint& prefill,
+                            const SweepPoint& decode) {
+  PairedDeployment pair{.prefill = prefill, .decode = decode};
   const Seconds prefill_request =
       pair.prefill.plan.latency / static_cast<double>(pair.prefill.batch);
   const Seconds decode_request = pair.decode.plan.latency / static_cast<double>(pair.decode.batch);

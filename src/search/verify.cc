@@ -40,10 +40,6 @@ Values LastPositions(const Values& all, std::int64_t batch, std::int64_t size) {
   return last;
 }
 
-std::string SectionName(const Program& program, std::size_t op) {
-  return op < program.layer.begin ? "prologue" : op < program.layer.end ? "layer" : "epilogue";
-}
-
 std::string OpName(const Program& program, std::size_t index) {
   const Op& op = program.ops[index];
   const std::string_view kind = op.kind == OpKind::kElementwise ? Name(op.function) : Name(op.kind);

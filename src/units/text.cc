@@ -33,15 +33,6 @@ constexpr std::array<Unit, 6> kFlopsUnits = {{{"EFLOP", 1e18},
                                               {"MFLOP", 1e6},
                                               {"FLOP", 1}}};
 
-// Three significant digits without an exponent: 0.0412, 28.5, 1230.
-std::string ThreeDigits(double value) {
-  if (value == 0 || !std::isfinite(value)) {
-    return fmt::format("{}", value);
-  }
-  const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value) * 1.0005)));
-  return fmt::format("{:.{}f}", value, std::clamp(2 - magnitude, 0, 9));
-}
-
 template <std::size_t N>
 std::string WithUnit(double value, const std::array<Unit, N>& units, std::string_view suffix) {
   const Unit* chosen = &units.back();
@@ -58,7 +49,7 @@ std::string WithUnit(double value, const std::array<Unit, N>& units, std::string
       chosen = unit.scale == 1 ? &unit : chosen;
     }
   }
-  return fmt::format("{} {}{}", ThreeDigits(value / chosen->scale), chosen->name, suffix);
+  return fmt::format("{} {}{}", FormatThreeDigits(value / chosen->scale), chosen->name, suffix);
 }
 
 std::string_view Trim(std::string_view text) {
@@ -120,6 +111,16 @@ std::size_t EditDistance(std::string_view a, std::string_view b) {
 }
 
 }  // namespace
+
+std::string FormatThreeDigits(double value) {
+  if (value == 0 || !std::isfinite(value)) {
+    return fmt::format("{}", value);
+  }
+  const int magnitude = static_cast<int>(std::floor(std::log10(std::abs(value) * 1.0005)));
+  return fmt::format("{:.{}f}", value, std::clamp(2 - magnitude, 0, 9));
+}
+
+std::string FormatPercent(double fraction) { return fmt::format("{:.1f}%", 100 * fraction); }
 
 std::string Format(Seconds time) {
   if (time.base() == 0) {

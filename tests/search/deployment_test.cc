@@ -295,34 +295,36 @@ TEST(PairPhases, Balances) {
   base.workload.output_length = 64;
   base.chip.price_per_chip_hour = Dollars::FromBase(3.60);
   base.chip.host_bandwidth = GigabytesPerSecond(25);
-  const PhaseSweep prefill = {
-      .phase = Phase::kPrefill,
-      .points = {PointOf(SliceOf(2, 2, 2), 4, PlanOf(Phase::kPrefill, {}, SecondsOf(2), 1)),
-                 // The fastest, and dear: 64 x 1 s for one request against 8 x 0.5 s.
-                 PointOf(SliceOf(4, 4, 4), 1, PlanOf(Phase::kPrefill, {}, SecondsOf(1), 1))}};
-  const PhaseSweep decode = {
-      .phase = Phase::kDecode,
-      .points = {PointOf(SliceOf(4, 4, 4), 32, PlanOf(Phase::kDecode, {}, SecondsOf(4), 64))}};
-  const auto pair = PairPhases(base, prefill, decode, Objective::kCost);
-  ASSERT_TRUE(pair.has_value());
-  EXPECT_EQ(pair->prefill.batch, 4);
-  EXPECT_DOUBLE_EQ(pair->prefill_slices_per_decode_slice, 4);
-  EXPECT_DOUBLE_EQ(4 / 2.0 * pair->prefill_slices_per_decode_slice, 32 / 4.0);
-  EXPECT_DOUBLE_EQ(pair->figures.requests_per_second, 8);
-  EXPECT_DOUBLE_EQ(pair->figures.tokens_per_chip_second, 176);  // 8 x 2112 / 96
-  EXPECT_DOUBLE_EQ(pair->figures.price_per_million_tokens.base(), 0.001 / 176 * 1e6);
-  EXPECT_EQ(pair->figures.ttft, SecondsOf(2));
-  EXPECT_EQ(pair->figures.tpot, Milliseconds(62.5));
+  const SweepPoint prefill =
+      PointOf(SliceOf(2, 2, 2), 4, PlanOf(Phase::kPrefill, {}, SecondsOf(2), 1));
+  // Faster, and dear: 64 x 1 s for one request against 8 x 0.5 s.
+  const SweepPoint fast_prefill =
+      PointOf(SliceOf(4, 4, 4), 1, PlanOf(Phase::kPrefill, {}, SecondsOf(1), 1));
+  const SweepPoint decode =
+      PointOf(SliceOf(4, 4, 4), 32, PlanOf(Phase::kDecode, {}, SecondsOf(4), 64));
+  const PairedDeployment pair = PairPhases(base, prefill, decode);
+  EXPECT_EQ(pair.prefill.batch, 4);
+  EXPECT_DOUBLE_EQ(pair.prefill_slices_per_decode_slice, 4);
+  EXPECT_DOUBLE_EQ(4 / 2.0 * pair.prefill_slices_per_decode_slice, 32 / 4.0);
+  EXPECT_DOUBLE_EQ(pair.figures.requests_per_second, 8);
+  EXPECT_DOUBLE_EQ(pair.figures.tokens_per_chip_second, 176);  // 8 x 2112 / 96
+  EXPECT_DOUBLE_EQ(pair.figures.price_per_million_tokens.base(), 0.001 / 176 * 1e6);
+  EXPECT_EQ(pair.figures.ttft, SecondsOf(2));
+  EXPECT_EQ(pair.figures.tpot, Milliseconds(62.5));
   // 4 x 2048 tokens of 2 x 3 layers x 1 head x 16 bf16 elements, over the 2 hosts of 8 chips.
-  EXPECT_DOUBLE_EQ(pair->kv_transfer.base(), 4 * 2048 * 96 * 2 / (2 * 25e9));
-
-  const auto fast = PairPhases(base, prefill, decode, Objective::kLatency);
-  EXPECT_EQ(fast->prefill.batch, 1);
-  EXPECT_DOUBLE_EQ(fast->prefill_slices_per_decode_slice, 8);  // 1 s against 4 s / 32
-  EXPECT_FALSE(PairPhases(base, {}, decode, Objective::kCost).has_value());
-  EXPECT_FALSE(PairPhases(base, prefill, {}, Objective::kCost).has_value());
+  EXPECT_DOUBLE_EQ(pair.kv_transfer.base(), 4 * 2048 * 96 * 2 / (2 * 25e9));
+  // 1 s against 4 s / 32.
+  EXPECT_DOUBLE_EQ(PairPhases(base, fast_prefill, decode).prefill_slices_per_decode_slice, 8);
   base.chip.host_bandwidth = {};
-  EXPECT_EQ(PairPhases(base, prefill, decode, Objective::kCost)->kv_transfer, Seconds());
+  EXPECT_EQ(PairPhases(base, prefill, decode).kv_transfer, Seconds());
+}
+
+// What a phase is chosen by on a slice of its own.
+TEST(PairPhases, AreChosenByLatencyOrByCost) {
+  EXPECT_EQ(PairObjective(Objective::kLatency), Objective::kLatency);
+  for (Objective objective : {Objective::kCost, Objective::kMfu, Objective::kThroughput}) {
+    EXPECT_EQ(PairObjective(objective), Objective::kCost);
+  }
 }
 
 void ExpectFront(const std::vector<Deployment>& front) {

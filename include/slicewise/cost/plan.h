@@ -61,6 +61,9 @@ struct Plan {
   [[nodiscard]] bool fits() const { return !violation.has_value(); }
 };
 
+// 2 N tokens / (chips x bf16 peak x seconds); N is the model's MfuParameters, tokens are real ones.
+[[nodiscard]] double Mfu(double parameters, double tokens, const Chip& chip, Seconds chip_seconds);
+
 // Limits that a plan must keep; zero where there is none.
 struct Targets {
   Seconds ttft;  // time to first token: the latency of prefill, first sample included

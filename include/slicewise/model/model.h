@@ -58,6 +58,8 @@ struct Model {
   [[nodiscard]] bool parallel() const { return block == BlockKind::kParallel; }
 };
 
+// Elements of one layer's matrices: feed-forward, and attention's four projections.
+[[nodiscard]] std::int64_t LayerMatrixElements(const Model& model);
 // Parameters of one layer, matrices, norms and biases included.
 [[nodiscard]] std::int64_t LayerParameters(const Model& model);
 // Exact, unpadded, embedding (and untied unembedding, learned positions, final norm) included.

@@ -113,6 +113,9 @@ struct Program {
   }
 };
 
+// "prologue", "layer" or "epilogue": where an op stands.
+[[nodiscard]] std::string_view SectionName(const Program& program, std::size_t op);
+
 // Bytes of the tensor on one chip, padding included.
 [[nodiscard]] inline Bytes TensorBytes(const Tensor& tensor) {
   return tensor.elements * ElementBytes(tensor.type);

@@ -67,6 +67,8 @@ struct PlanReport {
 [[nodiscard]] nlohmann::ordered_json RequestJson(const PlanReport& report);
 [[nodiscard]] nlohmann::ordered_json ProvenanceJson(const PlanReport& report);
 [[nodiscard]] nlohmann::ordered_json FiguresJson(const ServingFigures& figures);
+// Latency with its interval, step, rate, MFU, cost.
+[[nodiscard]] nlohmann::ordered_json PlanFiguresJson(const Plan& plan);
 [[nodiscard]] nlohmann::ordered_json PlanEntryJson(const PlanEntry& entry, const Chip& chip);
 // What kept each phase from a feasible plan, a line each; empty where nothing did.
 [[nodiscard]] std::string InfeasibleText(const PlanReport& report);

@@ -130,8 +130,6 @@ struct ExecutionLayouts {
 [[nodiscard]] Execution MakeExecution(const Setting& setting, const ExecutionLayouts& layouts);
 [[nodiscard]] ExecutionModel DescribeModel(const Model& model);
 
-// "prologue", "layer", "epilogue": where an op of the program stands.
-[[nodiscard]] std::string_view SectionName(const Program& program, std::size_t op);
 // What each padded index of a dim stands for, -1 for padding; empty as in ExecutionDim.
 [[nodiscard]] std::vector<std::int64_t> TrueIndices(const Program& program, const Model& model,
                                                     Dim dim);

@@ -40,7 +40,7 @@ struct TargetPrediction {
   Seconds latency;
   double mfu = 0;
   Seconds chip_seconds_per_token;
-  Bytes memory;                 // per chip at the fullest moment; of a deployment the fuller phase
+  Bytes memory;  // per chip at the fullest moment; of a deployment both phases at once
   std::vector<CostTerm> terms;  // sum to the latency; of a deployment, its two phases
 
   bool operator==(const TargetPrediction&) const = default;

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "slicewise/cost/plan.h"
@@ -20,6 +21,9 @@ struct Provenance {
   std::string calibration_source;
   std::vector<std::string> notes;  // what the person must hear of, one line each
 };
+
+// The plan document's format, written by report and read by config.
+inline constexpr std::string_view kPlanSchema = "slicewise-plan/1";
 
 struct Request {
   Setting setting;

@@ -1,7 +1,7 @@
 // Search over slices, batch sizes and weight formats: for each such point the best layout, and over
 // all points the best few, or those that no other beats in both latency and cost.
 //
-// Points are pruned by lower bounds (docs/derivations.md has the proof): the weights must fit, a
+// Points are pruned by lower bounds (docs/search.md has the proof): the weights must fit, a
 // target must be within reach of the chip's rates, and the bound must not already be worse than
 // what is kept. Results are those of the exhaustive search, and do not depend on the number of
 // threads.
@@ -103,12 +103,12 @@ struct PairedDeployment {
                         // the chip's file gives no host bandwidth
   ServingFigures figures;
 };
-// From points that keep the targets. Latency: the fastest of each phase; else the cheapest of each.
-// nullopt when a phase has none.
-[[nodiscard]] std::optional<PairedDeployment> PairPhases(const Setting& base,
-                                                         const PhaseSweep& prefill,
-                                                         const PhaseSweep& decode,
-                                                         Objective objective);
+// Of two points that keep the targets: those that are best by PairObjective.
+[[nodiscard]] PairedDeployment PairPhases(const Setting& base, const SweepPoint& prefill,
+                                          const SweepPoint& decode);
+// By what each phase is chosen on a slice of its own: latency by latency; else, since any number of
+// slices may stand side by side, by cost.
+[[nodiscard]] Objective PairObjective(Objective objective);
 
 // Bounds that no layout of a point goes below.
 struct PointBounds {

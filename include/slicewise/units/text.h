@@ -23,6 +23,10 @@ namespace slicewise {
 [[nodiscard]] std::string Format(Flops amount);
 // Shortest decimal text that reads back as the same double.
 [[nodiscard]] std::string FormatExact(double value);
+// Three significant digits without an exponent: "0.0412", "28.5", "1230".
+[[nodiscard]] std::string FormatThreeDigits(double value);
+// "43.1%" of a fraction.
+[[nodiscard]] std::string FormatPercent(double fraction);
 // "1,048,576".
 [[nodiscard]] std::string FormatCount(std::int64_t count);
 

@@ -44,6 +44,9 @@ struct Workload {
   [[nodiscard]] std::int64_t batch(Phase phase) const {
     return phase == Phase::kPrefill ? prefill_batch : decode_batch;
   }
+  void SetBatch(Phase phase, std::int64_t batch) {
+    (phase == Phase::kPrefill ? prefill_batch : decode_batch) = batch;
+  }
   // Forward passes of a phase: one for each chunk of prefill, output_length for decode.
   [[nodiscard]] std::int64_t steps(Phase phase) const {
     const std::int64_t chunk = query_length(Phase::kPrefill);
