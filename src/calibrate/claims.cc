@@ -26,12 +26,13 @@ class Teller {
     const Plan plan = *evaluator.Evaluate(ParseLayout(layout, evaluator.mesh()), phase);
     if (attention_share != nullptr) {
       Seconds attention;
+      const PhaseCost cost = evaluator.Cost();
       for (std::size_t i = 0; i < evaluator.program().ops.size(); ++i) {
         if (evaluator.program().ops[i].kind == OpKind::kAttention) {
-          attention += evaluator.cost().ops[i].exposed * evaluator.program().layers;
+          attention += cost.ops[i].exposed * evaluator.program().layers;
         }
       }
-      *attention_share = attention / evaluator.cost().step;
+      *attention_share = attention / cost.step;
     }
     return plan;
   }

@@ -6,62 +6,153 @@
 namespace slicewise {
 namespace {
 
-Bytes StoredBytes(const Tensor& tensor) { return tensor.stored * ElementBytes(tensor.type); }
+using Alive = MemoryCurve::Alive;
+using Capped = MemoryCurve::Capped;
 
-// Which part of MemoryUse a transient belongs to.
-enum Kind : std::size_t { kActivations, kGathered, kLogits, kKinds };
-
-Kind KindOf(TensorRole role) {
+Amount<Bytes>& PartOf(Alive& alive, TensorRole role) {
   if (role == TensorRole::kGatheredWeights) {
-    return kGathered;
+    return alive.gathered_weights;
   }
-  return role == TensorRole::kLogits || role == TensorRole::kCandidates ? kLogits : kActivations;
+  const bool logits = role == TensorRole::kLogits || role == TensorRole::kCandidates;
+  return logits ? alive.logits : alive.activations;
 }
 
-using Usage = std::array<double, kKinds>;
+Amount<Bytes>& PartOf(MemoryCurve& curve, const Tensor& tensor) {
+  if (tensor.lifetime == Lifetime::kPersistent) {
+    return curve.weights;
+  }
+  const bool cache = tensor.role == TensorRole::kKeyCache || tensor.role == TensorRole::kValueCache;
+  return cache ? curve.kv_cache : curve.activations;
+}
+
+Bytes BytesFor(const Tensor& tensor, double elements) {
+  return elements * ElementBytes(tensor.type);
+}
+
+// Whether two chunks of a streamed tensor are more than the whole depends on the batch where the
+// two are not padded alike.
+bool IsCapped(const Tensor& tensor) {
+  return tensor.streamed && tensor.chunks_follow != tensor.follows;
+}
+
+Bytes StoredBytes(const Tensor& tensor) {
+  const double all = tensor.unit_elements;
+  return BytesFor(tensor, tensor.streamed ? std::min(all, tensor.unit_chunks) : all);
+}
+
+bool HoldsAsMuch(const Amount<Bytes>& a, const Amount<Bytes>& b) {
+  return a.each[0] >= b.each[0] && a.each[1] >= b.each[1] && a.each[2] >= b.each[2];
+}
+
+// What is alive at an op: at least, and at most, as capped tensors go.
+struct Moment {
+  std::size_t op;
+  Amount<Bytes> least, most;
+};
+using Moments = FixedVector<Moment, kMaxOps>;
+
+// The ops that may be the fullest.
+void FindPeaks(const Program& program, Moments& peaks) {
+  struct Change {
+    Amount<Bytes> all, capped;
+  };
+  std::array<Change, kMaxOps + 1> changes;
+  std::fill_n(changes.begin(), program.ops.size() + 1, Change());
+  for (const Tensor& tensor : program.tensors) {
+    if (tensor.lifetime == Lifetime::kTransient && tensor.first_op != kNoOp) {
+      const bool capped = IsCapped(tensor);
+      const Bytes bytes = capped ? BytesFor(tensor, tensor.unit_chunks) : StoredBytes(tensor);
+      const Follows follows = capped ? tensor.chunks_follow : tensor.follows;
+      Change& first = changes[tensor.first_op];
+      Change& after = changes[tensor.last_op + 1U];
+      (capped ? first.capped : first.all).Add(follows, bytes);
+      (capped ? after.capped : after.all).Add(follows, -1 * bytes);
+    }
+  }
+  Moment now = {};
+  Amount<Bytes> capped;
+  for (now.op = 0; now.op < program.ops.size(); ++now.op) {
+    now.least += changes[now.op].all;
+    capped += changes[now.op].capped;
+    now.most = now.least;
+    now.most += capped;
+    const auto beaten = [&](const Moment& peak) { return HoldsAsMuch(peak.least, now.most); };
+    if (std::none_of(peaks.begin(), peaks.end(), beaten)) {
+      const auto beats = [&](const Moment& peak) { return HoldsAsMuch(now.least, peak.most); };
+      peaks.truncate(static_cast<std::size_t>(std::remove_if(peaks.begin(), peaks.end(), beats) -
+                                              peaks.begin()));
+      peaks.push_back(now);
+    }
+  }
+}
 
 }  // namespace
 
+void TraceMemory(const Program& program, MemoryCurve& curve) {
+  Moments peaks;
+  FindPeaks(program, peaks);
+  curve.weights = curve.kv_cache = curve.activations = {};
+  curve.peaks.clear();
+  for (const Moment& peak : peaks) {
+    curve.peaks.push_back({.certain = peak.least});
+  }
+  for (const Tensor& tensor : program.tensors) {
+    if (tensor.lifetime != Lifetime::kTransient) {
+      const Bytes bytes = StoredBytes(tensor) * (tensor.per_layer ? program.layers : 1);
+      PartOf(curve, tensor).Add(tensor.follows, bytes);
+      continue;
+    }
+    for (std::size_t i = 0; i < peaks.size(); ++i) {
+      if (tensor.first_op > peaks[i].op || peaks[i].op > tensor.last_op) {
+        continue;
+      }
+      MemoryCurve::Alive& alive = curve.peaks[i];
+      if (IsCapped(tensor)) {
+        Capped& capped = alive.capped[alive.capped_count++];
+        capped.whole.Add(tensor.follows, BytesFor(tensor, tensor.unit_elements));
+        capped.chunks.Add(tensor.chunks_follow, BytesFor(tensor, tensor.unit_chunks));
+      } else {
+        PartOf(alive, tensor.role).Add(tensor.follows, StoredBytes(tensor));
+      }
+    }
+  }
+}
+
+namespace {
+
+Bytes CappedBytes(const Alive& alive, const Sequences& sequences) {
+  Bytes bytes;
+  for (std::size_t i = 0; i < alive.capped_count; ++i) {
+    bytes += std::min(alive.capped[i].whole.At(sequences), alive.capped[i].chunks.At(sequences));
+  }
+  return bytes;
+}
+
+}  // namespace
+
+MemoryUse PeakMemory(const MemoryCurve& curve, const Sequences& sequences) {
+  static constexpr Alive kNothing = {};
+  const Alive* peak = &kNothing;
+  Bytes most;
+  for (const Alive& alive : curve.peaks) {
+    const Bytes bytes = alive.certain.At(sequences) + CappedBytes(alive, sequences);
+    if (bytes > most) {
+      most = bytes;
+      peak = &alive;
+    }
+  }
+  return {.weights = curve.weights.At(sequences),
+          .kv_cache = curve.kv_cache.At(sequences),
+          .activations = curve.activations.At(sequences) + peak->activations.At(sequences) +
+                         CappedBytes(*peak, sequences),
+          .gathered_weights = peak->gathered_weights.At(sequences),
+          .logits = peak->logits.At(sequences)};
+}
+
 MemoryUse PeakMemory(const Program& program) {
-  MemoryUse held;
-  std::array<double, decltype(Program::ops)::capacity() + 1> change;
-  const std::size_t ops = program.ops.size();
-  std::fill_n(change.begin(), ops + 1, 0.0);
-  for (const Tensor& tensor : program.tensors) {
-    const Bytes bytes = StoredBytes(tensor) * (tensor.per_layer ? program.layers : 1);
-    if (tensor.lifetime == Lifetime::kPersistent) {
-      held.weights += bytes;
-    } else if (tensor.role == TensorRole::kKeyCache || tensor.role == TensorRole::kValueCache) {
-      held.kv_cache += bytes;
-    } else if (tensor.lifetime == Lifetime::kPhase) {
-      held.activations += bytes;
-    } else if (tensor.first_op != kNoOp) {
-      const double once = StoredBytes(tensor).base();  // of a layer's weights, for that layer
-      change[tensor.first_op] += once;
-      change[tensor.last_op + 1U] -= once;
-    }
-  }
-  double now = 0;
-  double most = 0;
-  std::size_t fullest = 0;
-  for (std::size_t i = 0; i < ops; ++i) {
-    now += change[i];
-    if (now > most) {
-      most = now;
-      fullest = i;
-    }
-  }
-  Usage peak = {};
-  for (const Tensor& tensor : program.tensors) {
-    if (tensor.lifetime == Lifetime::kTransient && tensor.first_op <= fullest &&
-        fullest <= tensor.last_op) {
-      peak[KindOf(tensor.role)] += StoredBytes(tensor).base();
-    }
-  }
-  held.activations += BytesOf(peak[kActivations]);
-  held.gathered_weights = BytesOf(peak[kGathered]);
-  held.logits = BytesOf(peak[kLogits]);
-  return held;
+  MemoryCurve curve;
+  TraceMemory(program, curve);
+  return PeakMemory(curve, program.sequences);
 }
 
 }  // namespace slicewise

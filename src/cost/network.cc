@@ -112,26 +112,34 @@ Network::Network(const Chip& chip, const Mesh& mesh, const Calibration& calibrat
   paper_per_byte_ = 1 / chip.paper_bandwidth.base();
 }
 
-CollectiveTime Network::Time(const Op& op, const Traffic& traffic) const {
-  const double sent = traffic.sent.base();
-  if (sent == 0) {
-    return {};
-  }
+CollectiveRate Network::Rate(const Op& op) const {
+  const bool exchange = op.kind == OpKind::kAllToAll;
   if (kind_ == NetworkKind::kPaper) {
-    const double counted = op.kind == OpKind::kAllToAll ? sent : traffic.volume.base();
-    return {SecondsOf(counted * paper_per_byte_), {}};
+    return exchange ? CollectiveRate{.seconds_per_sent_byte = paper_per_byte_}
+                    : CollectiveRate{.seconds_per_volume_byte = paper_per_byte_};
   }
   const Entry& entry = table_[op.axes.set().bits()];
-  if (op.kind == OpKind::kAllToAll) {
-    return {SecondsOf(sent * entry.exchange_per_byte),
-            SecondsOf(entry.exchange_latency + launch_latency_)};
+  if (exchange) {
+    return {.seconds_per_sent_byte = entry.exchange_per_byte,
+            .latency = SecondsOf(entry.exchange_latency + launch_latency_)};
   }
   if (op.schedule == Schedule::kLoopedOneWay && !ideal_schedules_) {
-    return {SecondsOf(sent * loop_per_byte_), SecondsOf(entry.loop_latency + launch_latency_)};
+    return {.seconds_per_sent_byte = loop_per_byte_,
+            .latency = SecondsOf(entry.loop_latency + launch_latency_)};
   }
   const double rounds = op.kind == OpKind::kAllReduce ? 2 : 1;
-  return {SecondsOf(sent * entry.seconds_per_byte),
-          SecondsOf(rounds * entry.ring_latency + launch_latency_)};
+  return {.seconds_per_sent_byte = entry.seconds_per_byte,
+          .latency = SecondsOf(rounds * entry.ring_latency + launch_latency_)};
+}
+
+CollectiveTime Network::Time(const Op& op, const Traffic& traffic) const {
+  if (traffic.sent == Bytes()) {
+    return {};
+  }
+  const CollectiveRate rate = Rate(op);
+  return {SecondsOf(traffic.volume.base() * rate.seconds_per_volume_byte +
+                    traffic.sent.base() * rate.seconds_per_sent_byte),
+          rate.latency};
 }
 
 }  // namespace slicewise

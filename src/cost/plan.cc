@@ -33,10 +33,10 @@ std::string_view UnitOf(Violation::Code code) {
 // Rows and context up to this factor beyond what was measured are the same regime.
 constexpr double kRangeSlack = 2;
 
-bool InsideRange(const Calibration& calibration, const Setting& setting, Phase phase) {
+bool InsideRange(const Calibration& calibration, const Slice& slice, const Workload& work,
+                 Phase phase) {
   const Calibration::Range& range = calibration.range;
-  const Workload& work = setting.workload;
-  const double chips = setting.slice.chips();
+  const double chips = slice.chips();
   const double rows =
       static_cast<double>(work.batch(phase)) * static_cast<double>(work.query_length(phase));
   const double context = work.mean_attended(phase);
@@ -59,17 +59,16 @@ Evaluator::Evaluator(const Setting& setting)
     : setting_(setting),
       mesh_(setting.slice),
       cost_model_(setting.chip, mesh_, setting.calibration, setting.network),
-      mfu_parameters_(MfuParameters(setting.model)) {
-  SetWorkload(setting.workload);
-}
+      mfu_parameters_(MfuParameters(setting.model)) {}
 
-void Evaluator::SetWorkload(const Workload& workload) {
-  setting_.workload = workload;
+BatchFigures Evaluator::FiguresOf(Phase phase, std::int64_t batch) const {
+  Workload work = setting_.workload;
+  work.SetBatch(phase, batch);
   const Calibration& calibration = setting_.calibration;
-  for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
-    intervals_[static_cast<std::size_t>(phase)] =
-        InsideRange(calibration, setting_, phase) ? &calibration.inside : &calibration.outside;
-  }
+  return {.batch = batch,
+          .tokens = work.tokens(phase),
+          .interval = InsideRange(calibration, setting_.slice, work, phase) ? calibration.inside
+                                                                            : calibration.outside};
 }
 
 std::optional<Violation> MissedBy(const Plan& plan, const Workload& workload, const Chip& chip,
@@ -96,34 +95,71 @@ std::optional<Violation> MissedBy(const Plan& plan, const Workload& workload, co
 
 std::optional<Plan> Evaluator::Evaluate(const Layout& layout, Phase phase,
                                         std::int64_t padded_heads) {
+  if (!Trace(layout, phase, curve_, padded_heads)) {
+    return std::nullopt;
+  }
+  return At(curve_, FiguresOf(phase, setting_.workload.batch(phase)));
+}
+
+bool Evaluator::Trace(const Layout& layout, Phase phase, PlanCurve& curve,
+                      std::int64_t padded_heads) {
   const std::int64_t requested = padded_heads != 0 ? padded_heads : setting_.padded_heads;
   const std::int64_t stored = StoredHeads(setting_.model, layout, mesh_, requested);
   if (stored == 0 && setting_.model.has_attention()) {
-    return std::nullopt;
+    return false;
   }
   Lower({&setting_.model, &setting_.workload, phase, stored}, layout, mesh_, program_);
-  cost_model_.Price(program_, cost_);
+  curve.layout = layout;
+  curve.phase = phase;
+  curve.stored_heads = stored;
+  curve.batching = program_.batching;
+  cost_model_.Trace(program_, curve.cost);
+  TraceMemory(program_, curve.memory);
+  curve.last = {};
+  return true;
+}
+
+PhaseCost Evaluator::Cost() const {
+  PhaseCost cost;
+  cost_model_.PriceWithOps(curve_.cost, program_.sequences, cost);
+  return cost;
+}
+
+PlanCurve::Price Evaluator::PriceAt(const PlanCurve& curve, const Sequences& sequences) const {
+  PhaseCost cost;
+  cost_model_.Price(curve.cost, sequences, cost);
+  return {.sequences = sequences,
+          .latency = cost.latency,
+          .step = cost.step,
+          .bound = cost.bound,
+          .memory = PeakMemory(curve.memory, sequences)};
+}
+
+Plan Evaluator::At(PlanCurve& curve, const BatchFigures& batch) const {
+  const Phase phase = curve.phase;
+  const Sequences sequences = curve.batching.Share(batch.batch);
+  if (curve.last.sequences != sequences) {
+    curve.last = PriceAt(curve, sequences);
+  }
   Plan plan;
-  plan.layout = layout;
+  plan.layout = curve.layout;
   plan.phase = phase;
-  plan.stored_heads = stored;
-  plan.latency = cost_.latency;
-  plan.step = cost_.step;
-  plan.bound = cost_.bound;
-  plan.memory = PeakMemory(program_);
-  const double tokens = setting_.workload.tokens(phase);
-  const Seconds chip_seconds = cost_.latency * static_cast<double>(setting_.slice.chips());
-  plan.mfu = Mfu(mfu_parameters_, tokens, setting_.chip, chip_seconds);
-  plan.tokens_per_second = tokens / (cost_.latency / SecondsOf(1));
-  plan.chip_seconds_per_token = chip_seconds / tokens;
+  plan.stored_heads = curve.stored_heads;
+  plan.latency = curve.last.latency;
+  plan.step = curve.last.step;
+  plan.bound = curve.last.bound;
+  plan.memory = curve.last.memory;
+  const Seconds chip_seconds = plan.latency * static_cast<double>(setting_.slice.chips());
+  plan.mfu = Mfu(mfu_parameters_, batch.tokens, setting_.chip, chip_seconds);
+  plan.tokens_per_second = batch.tokens / (plan.latency / SecondsOf(1));
+  plan.chip_seconds_per_token = chip_seconds / batch.tokens;
   if (plan.memory.total() > setting_.chip.hbm_usable) {
     plan.violation = Violation{Violation::Code::kMemory, plan.memory.total().base(),
                                setting_.chip.hbm_usable.base()};
   }
-  const Calibration::Interval& interval = *intervals_[static_cast<std::size_t>(phase)];
-  if (interval.coverage > 0) {
-    plan.latency_low = plan.latency * interval.factor_low;
-    plan.latency_high = plan.latency * interval.factor_high;
+  if (batch.interval.coverage > 0) {
+    plan.latency_low = plan.latency * batch.interval.factor_low;
+    plan.latency_high = plan.latency * batch.interval.factor_high;
   }
   return plan;
 }

@@ -47,7 +47,8 @@ Bytes Held(const Machine& machine, std::size_t chip) {
     const Tensor& tensor = machine.program.tensors[id];
     for (const auto& layer : machine.shards[id]) {
       const double elements = static_cast<double>(layer[chip].size());
-      const double stored = tensor.streamed ? std::min(elements, tensor.stored) : elements;
+      const double stored =
+          tensor.streamed ? std::min(elements, machine.program.StoredElements(tensor)) : elements;
       bytes += stored * ElementBytes(tensor.type);
     }
   }

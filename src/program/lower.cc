@@ -1,7 +1,7 @@
 #include "slicewise/program/lower.h"
 
+#include <algorithm>
 #include <cmath>
-#include <numeric>
 
 #include "lowering.h"
 
@@ -61,12 +61,11 @@ void Lowering::SetDim(Dim dim, double size, double padded, const AxisOrder& orde
 
 void Lowering::SetBatchAndLengthDims() {
   const double batch = static_cast<double>(work_.batch(phase_));
-  const double per_spread = std::ceil(batch / mesh_.Size(spread_));
-  const double per_attention = std::ceil(per_spread / mesh_.Size(batch_));
-  SetDim(Dim::kBatch, batch, per_spread * mesh_.Size(spread_), Joined({replicas_, gathered_}));
-  // Attention's batch axes cut each shard further, so padding nests.
-  SetDim(Dim::kAttentionBatch, batch, per_attention * mesh_.Size(spread_ | batch_),
+  SetDim(Dim::kBatch, batch, batch, Joined({replicas_, gathered_}));
+  SetDim(Dim::kAttentionBatch, batch, batch,
          Joined({replicas_, gathered_, ffn_ & batch_, embed_ & batch_}));
+  p_.batching = {.shards = mesh_.Size(spread_), .attention_cuts = mesh_.Size(batch_)};
+  p_.SetSequences(p_.batching.Share(work_.batch(phase_)));
   const double length = static_cast<double>(work_.query_length(phase_));
   const double logit_length = work_.logits == Logits::kAll ? length : 1;
   SetDim(Dim::kLength, length, length, {});
@@ -148,19 +147,12 @@ TensorId Lowering::Add(TensorRole role, DataType type, Lifetime lifetime, bool p
   t.dims = {};
   t.sharding = {};
   t.partial = partial;
-  // The dims are cut over different axes, so that one division serves them all.
-  double elements = 1;
-  AxisSet axes;
   std::size_t i = 0;
   for (const Cut& cut : cuts) {
     t.dims[i] = cut.dim;
     t.sharding[i++] = cut.axes;
-    elements *= p_.dim(cut.dim).padded;
-    axes |= cut.axes;
   }
-  elements /= mesh_.Size(axes);
-  t.elements = elements;
-  t.stored = elements;
+  p_.SetElements(t);
   return id;
 }
 
@@ -226,8 +218,8 @@ TensorId Lowering::Move(OpKind kind, Part part, AxisSet axes, TensorId lhs, Tens
 void Lowering::Stream(TensorId whole, TensorId chunk) {
   Tensor& tensor = p_.tensors[whole];
   tensor.streamed = true;
-  const double chunks = 2 * p_.tensors[chunk].elements;
-  tensor.stored = chunks < tensor.elements ? chunks : tensor.elements;
+  tensor.unit_chunks = 2 * p_.tensors[chunk].unit_elements;
+  tensor.chunks_follow = p_.tensors[chunk].follows;
 }
 
 Op& Lowering::Looped(OpKind kind, Part part, Schedule schedule, AxisSet axes) {
@@ -252,10 +244,10 @@ void Lowering::GatherWeights(TensorList& weights, Part part) {
     whole.first_op = whole.last_op = kNoOp;
     whole.role = TensorRole::kGatheredWeights;
     whole.lifetime = Lifetime::kTransient;
-    whole.elements *= mesh_.Size(stored.sharded() & gathered_);
     for (std::size_t i = 0; i < whole.rank; ++i) {
       whole.sharding[i] = whole.sharding[i] - gathered_;
     }
+    p_.SetElements(whole);
     p_.tensors.push_back(whole);
     const auto id = static_cast<TensorId>(p_.tensors.size() - 1);
     Stream(id, weight);

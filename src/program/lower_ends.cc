@@ -1,3 +1,5 @@
+#include <cmath>
+
 #include "lowering.h"
 
 namespace slicewise {
@@ -60,9 +62,8 @@ void Lowering::Epilogue() {
   // Over the E axes that the layers gather, either the activations give up their batch shards, or
   // the table is gathered as the layers' weights are: whichever moves less. The first leaves
   // float32 partial sums of rows x V / F, the second moves the table's E x V / F in bf16.
-  const double rows = p_.dim(Dim::kBatch).padded * p_.dim(kLogitLength).padded;
   const AxisSet moved = weights_embed_ & gathered_;
-  const bool gather_table = !moved.empty() && 2 * rows > p_.dim(Dim::kEmbed).padded;
+  const bool gather_table = !moved.empty() && GatherTable();
   const AxisSet batch = replicas_ | (gather_table ? moved : AxisSet());
   const AxisSet embed = gather_table ? embed_ : weights_embed_;
   if (!moved.empty() && !gather_table) {
@@ -78,6 +79,15 @@ void Lowering::Epilogue() {
     x = next;
   }
   Sample(Unembed(x, batch, embed), batch, embed);
+}
+
+bool Lowering::GatherTable() {
+  Batching& batching = p_.batching;
+  const double rows_per_sequence = batching.shards * p_.dim(Dim::kLogitLength).padded;
+  const double most = std::floor(p_.dim(Dim::kEmbed).padded / (2 * rows_per_sequence));
+  const bool gather = p_.Count(Follows::kBatch) > most;
+  (gather ? batching.min_sequences : batching.max_sequences) = gather ? most + 1 : most;
+  return gather;
 }
 
 TensorId Lowering::FinalHidden(AxisSet batch, AxisSet embed) {

@@ -97,6 +97,8 @@ class Lowering {
   // --- prologue and epilogue --------------------------------------------------------------------
   void Prologue();
   void Epilogue();
+  // Whether gathering the table moves less; narrows the range of batches that the program is for.
+  [[nodiscard]] bool GatherTable();
   TensorId FinalHidden(AxisSet batch, AxisSet embed);
 
   // The released code computes logits in float32. `embed` are the axes that shard E of the table as

@@ -38,6 +38,10 @@ class Reshard {
     DimInfo& own = program_.dim(Dim::kCacheKvHeads);
     own.padded = std::max(own.padded, heads.padded);
     PadFor(Dim::kAttentionBatch, mesh.Size(source_.batch | target_.batch));
+    const Batching& batching = program_.batching;
+    program_.SetSequences(
+        {1, program_.Count(Follows::kBatch),
+         program_.dim(Dim::kAttentionBatch).padded / (batching.shards * batching.attention_cuts)});
     PadFor(Dim::kCacheLength, mesh.Size(source_.length | target_.length));
     program_.tensors.clear();
     program_.ops.clear();
@@ -93,11 +97,7 @@ class Reshard {
     tensor.dims = {Dim::kAttentionBatch, Dim::kCacheLength, Dim::kCacheKvHeads, Dim::kHeadDim};
     tensor.sharding = {cut.batch, cut.length, cut.heads, {}};
     tensor.partial = {};
-    tensor.elements = 1;
-    for (int i = 0; i < tensor.rank; ++i) {
-      tensor.elements *= program_.LocalSize(tensor, i);
-    }
-    tensor.stored = tensor.elements;
+    program_.SetElements(tensor);
     program_.tensors.push_back(tensor);
     return static_cast<TensorId>(program_.tensors.size() - 1);
   }

@@ -1,5 +1,6 @@
 #include "slicewise/program/traffic.h"
 
+#include <algorithm>
 #include <cmath>
 
 namespace slicewise {
@@ -7,16 +8,19 @@ namespace {
 
 // Elements of the operand when every dim that receives digits is padded to equal chunks, one for
 // each receiver.
-double ScatteredElements(const Program& program, const Tensor& operand, const Tensor& result,
-                         AxisSet axes) {
+void AddScattered(const Program& program, const Tensor& operand, const Tensor& result, AxisSet axes,
+                  Amount<Bytes>& bytes) {
   double elements = 1;
   AxisSet cut;
+  Follows follows = Follows::kNothing;
   for (std::size_t i = 0; i < operand.rank; ++i) {
     const AxisSet gained = (result.sharding[i] - operand.sharding[i]) & axes;
-    elements *= program.dim(gained.empty() ? operand.dims[i] : result.dims[i]).padded;
+    const Dim dim = gained.empty() ? operand.dims[i] : result.dims[i];
+    elements *= program.UnitSize(dim);
+    follows = std::max(follows, FollowedBy(dim));
     cut |= gained.empty() ? operand.sharding[i] : result.sharding[i] - gained;
   }
-  return elements / program.mesh.Size(cut);
+  bytes.Add(follows, elements / program.mesh.Size(cut) * ElementBytes(operand.type));
 }
 
 // Tokens that a chip's attention attends to: those of its shard of the cache.
@@ -25,24 +29,30 @@ double LocalContext(const Program& program, const Op& op) {
   return program.LocalSize(Dim::kContext, keys.ShardingOf(Dim::kCacheLength));
 }
 
-double VolumeElements(const Program& program, OpKind kind, const Term& term, AxisSet axes) {
+// D of one term for one sequence.
+Amount<Bytes> TermVolume(const Program& program, OpKind kind, const Term& term, AxisSet axes) {
   const Tensor& operand = program.tensor(term.lhs);
   const double ways = program.mesh.Size(axes);
+  Amount<Bytes> bytes;
   switch (kind) {
     case OpKind::kAllGather:
-      return operand.elements * ways;
+      bytes.Add(operand.follows, operand.unit_elements * ways * ElementBytes(operand.type));
+      break;
     case OpKind::kReduceScatter:
     case OpKind::kAllToAll:
-      return ScatteredElements(program, operand, program.tensor(term.out), axes);
+      AddScattered(program, operand, program.tensor(term.out), axes, bytes);
+      break;
     case OpKind::kAllReduce:
       // A reduce-scatter and an all-gather of equal chunks.
-      return 2 * std::ceil(operand.elements / ways) * ways;
+      bytes.Add(operand.follows,
+                2 * std::ceil(operand.unit_elements / ways) * ways * ElementBytes(operand.type));
+      break;
     case OpKind::kEinsum:
     case OpKind::kAttention:
     case OpKind::kElementwise:
       break;
   }
-  return 0;
+  return bytes;
 }
 
 }  // namespace
@@ -66,8 +76,8 @@ AxisSet TermAxes(const Program& program, const Op& op, const Term& term) {
   return {};
 }
 
-Traffic CollectiveTraffic(const Program& program, const Op& op) {
-  Traffic traffic;
+TrafficAmount CollectiveAmount(const Program& program, const Op& op) {
+  TrafficAmount traffic;
   if (!IsCollective(op.kind)) {
     return traffic;
   }
@@ -75,92 +85,107 @@ Traffic CollectiveTraffic(const Program& program, const Op& op) {
     const Term& term = op.terms[i];
     const AxisSet axes = TermAxes(program, op, term);
     const double ways = program.mesh.Size(axes);
-    const Bytes volume =
-        VolumeElements(program, op.kind, term, axes) * ElementBytes(program.tensor(term.lhs).type);
+    const Amount<Bytes> volume = TermVolume(program, op.kind, term, axes);
     traffic.volume += volume;
-    traffic.sent += volume / ways * (ways - 1);
+    traffic.sent += volume * ((ways - 1) / ways);
+  }
+  if (op.kind == OpKind::kAllReduce) {
+    const Tensor& operand = program.tensor(op.terms[0].lhs);
+    const double ways = program.mesh.Size(TermAxes(program, op, op.terms[0]));
+    if (const double chunk = operand.unit_elements / ways; chunk != std::floor(chunk)) {
+      traffic.steps = {operand.follows, chunk, std::ceil(chunk)};
+    }
   }
   return traffic;
 }
 
-namespace {
-
-// Activations lead with batch and length.
-double RowsOf(const Program& program, const Tensor& activation) {
-  return program.dim(activation.dims[0]).padded * program.dim(activation.dims[1]).padded /
-         program.mesh.Size(activation.sharding[0] | activation.sharding[1]);
+Traffic CollectiveTraffic(const Program& program, const Op& op) {
+  const TrafficAmount amount = CollectiveAmount(program, op);
+  const Sequences sequences = amount.steps.Round(program.sequences);
+  return {amount.volume.At(sequences), amount.sent.At(sequences)};
 }
 
-}  // namespace
-
-double EinsumRows(const Program& program, const Op& op) {
-  const Tensor& lhs = program.tensor(op.terms[0].lhs);
-  return RowsOf(program, lhs);
-}
-
-Flops OpFlops(const Program& program, const Op& op) {
-  double multiply_adds = 0;
+Amount<Flops> FlopsAmount(const Program& program, const Op& op) {
+  Amount<Flops> flops;
   if (op.kind == OpKind::kEinsum) {
-    double rows = 0;
-    TensorId last = kNoTensor;
     for (std::size_t i = 0; i < op.term_count; ++i) {
-      // All dims of an activation but batch and length are contracted.
-      const TensorId lhs = op.terms[i].lhs;
-      rows = lhs == last ? rows : RowsOf(program, program.tensor(lhs));
-      last = lhs;
-      multiply_adds += rows * program.tensor(op.terms[i].rhs).elements;
+      // All dims of an activation but batch and length, with which it leads, are contracted.
+      const Tensor& lhs = program.tensor(op.terms[i].lhs);
+      const double rows = program.UnitSize(lhs.dims[0]) * program.UnitSize(lhs.dims[1]) /
+                          program.mesh.Size(lhs.sharding[0] | lhs.sharding[1]);
+      flops.Add(lhs.follows, FlopsOf(2 * rows * program.tensor(op.terms[i].rhs).unit_elements));
     }
   } else if (op.kind == OpKind::kAttention) {
     const Tensor& query = program.tensor(op.terms[0].lhs);
-    multiply_adds = 2 * query.elements * LocalContext(program, op);
+    flops.Add(query.follows, FlopsOf(4 * query.unit_elements * LocalContext(program, op)));
   }
-  return FlopsOf(2 * multiply_adds);
+  return flops;
 }
 
-double AttentionScores(const Program& program, const Op& op) {
+Flops OpFlops(const Program& program, const Op& op) {
+  return FlopsAmount(program, op).At(program.sequences);
+}
+
+double EinsumWeights(const Program& program, const Op& op) {
+  double elements = 0;
+  for (std::size_t i = 0; i < op.term_count; ++i) {
+    elements += program.tensor(op.terms[i].rhs).unit_elements;
+  }
+  return elements;
+}
+
+Amount<double> ScoresAmount(const Program& program, const Op& op) {
   const Tensor& query = program.tensor(op.terms[0].lhs);
-  return query.elements / program.dim(Dim::kHeadDim).padded * LocalContext(program, op);
+  Amount<double> scores;
+  scores.Add(query.follows,
+             query.unit_elements / program.dim(Dim::kHeadDim).padded * LocalContext(program, op));
+  return scores;
 }
 
-Bytes StreamedBytes(const Program& program, const Op& op) {
-  Bytes bytes;
+Amount<Bytes> StreamedAmount(const Program& program, const Op& op) {
+  Amount<Bytes> bytes;
   if (op.kind == OpKind::kEinsum) {
     for (std::size_t i = 0; i < op.term_count; ++i) {
-      bytes += TensorBytes(program.tensor(op.terms[i].rhs));
+      const Tensor& weights = program.tensor(op.terms[i].rhs);
+      bytes.Add(weights.follows, weights.unit_elements * ElementBytes(weights.type));
     }
   } else if (op.kind == OpKind::kAttention) {
     const Tensor& keys = program.tensor(op.terms[1].rhs);
     const double attended =
         program.dim(Dim::kContext).padded / program.dim(Dim::kCacheLength).padded;
-    bytes = 2 * attended * TensorBytes(keys);
+    bytes.Add(keys.follows, 2 * attended * keys.unit_elements * ElementBytes(keys.type));
   }
   return bytes;
 }
 
-Bytes ReductionBytes(OpKind kind, const Traffic& traffic) {
-  // Every partial sum that arrives is read, added to one's own and written back; half of an
-  // all-reduce gathers.
-  return kind == OpKind::kReduceScatter ? 3 * traffic.sent
-         : kind == OpKind::kAllReduce   ? 1.5 * traffic.sent
-                                        : Bytes();
+Bytes StreamedBytes(const Program& program, const Op& op) {
+  return StreamedAmount(program, op).At(program.sequences);
 }
 
-Bytes ElementwiseBytes(const Program& program, const Op& op) {
-  if (IsCollective(op.kind)) {
-    return ReductionBytes(op.kind, CollectiveTraffic(program, op));
-  }
+double ReductionBytesPerSent(OpKind kind) {
+  // Every partial sum that arrives is read, added to one's own and written back; half of an
+  // all-reduce gathers.
+  return kind == OpKind::kReduceScatter ? 3 : kind == OpKind::kAllReduce ? 1.5 : 0;
+}
+
+Amount<Bytes> ElementwiseAmount(const Program& program, const Op& op) {
+  Amount<Bytes> bytes;
+  const auto add = [&](TensorId id, double share) {
+    const Tensor& tensor = program.tensor(id);
+    bytes.Add(tensor.follows, tensor.unit_elements * ElementBytes(tensor.type) * share);
+  };
   switch (op.function) {
     case Elementwise::kNone:
     case Elementwise::kSlice:
     case Elementwise::kLastToken:
-      return {};
+      return bytes;
     case Elementwise::kLookup:
       // One row per token is read, whatever the size of the table.
-      return 2 * TensorBytes(program.tensor(op.terms[0].out));
-    case Elementwise::kSample: {
-      const Tensor& logits = program.tensor(op.terms[0].lhs);
-      return TensorBytes(logits) / program.LocalSize(logits, 1);
-    }
+      add(op.terms[0].out, 2);
+      return bytes;
+    case Elementwise::kSample:
+      add(op.terms[0].lhs, 1 / program.LocalSize(program.tensor(op.terms[0].lhs), 1));
+      return bytes;
     case Elementwise::kStatistics:
     case Elementwise::kNormalize:
     case Elementwise::kActivate:
@@ -168,16 +193,22 @@ Bytes ElementwiseBytes(const Program& program, const Op& op) {
     case Elementwise::kCombine:
       break;
   }
-  Bytes bytes;
   for (std::size_t i = 0; i < op.term_count; ++i) {
     for (TensorId id : {op.terms[i].lhs, op.terms[i].rhs, op.terms[i].out}) {
       // Vectors are read once and stay on the chip.
       if (id != kNoTensor && program.tensor(id).lifetime != Lifetime::kPersistent) {
-        bytes += TensorBytes(program.tensor(id));
+        add(id, 1);
       }
     }
   }
   return bytes;
+}
+
+Bytes ElementwiseBytes(const Program& program, const Op& op) {
+  if (IsCollective(op.kind)) {
+    return CollectiveTraffic(program, op).sent * ReductionBytesPerSent(op.kind);
+  }
+  return ElementwiseAmount(program, op).At(program.sequences);
 }
 
 AxisMove MoveOf(const Program& program, const Term& term, int axis) {

@@ -94,14 +94,13 @@ std::string BoundOf(const OpCost& cost) {
   return largest == cost.compute ? "compute" : "hbm";
 }
 
-ExplainedOp ExplainOp(const Evaluator& evaluator, std::size_t index) {
-  const Program& program = evaluator.program();
+ExplainedOp ExplainOp(const Program& program, const PhaseCost& cost, std::size_t index) {
   const Op& op = program.ops[index];
   const bool layer = index >= program.layer.begin && index < program.layer.end;
   ExplainedOp out;
   out.section = SectionName(program, index);
   out.times = program.steps * (layer ? program.layers : 1);
-  out.cost = evaluator.cost().ops[index];
+  out.cost = cost.ops[index];
   out.kind = Name(op.kind);
   out.function = op.kind == OpKind::kElementwise ? Name(op.function) : "";
   out.part = Name(op.part);
@@ -183,8 +182,9 @@ ExplainReport MakeExplainReport(const Request& request) {
     explanation.entry = phase.entries.front();
     const Plan& plan = explanation.entry.plan;
     static_cast<void>(evaluator.Evaluate(plan.layout, plan.phase, plan.stored_heads));
-    for (std::size_t i = 0; i < evaluator.program().ops.size(); ++i) {
-      explanation.ops.push_back(ExplainOp(evaluator, i));
+    const PhaseCost cost = evaluator.Cost();
+    for (std::size_t i = 0; i < cost.ops.size(); ++i) {
+      explanation.ops.push_back(ExplainOp(evaluator.program(), cost, i));
     }
     explanation.sensitivities = Sensitivities(setting, plan);
     report.explanations.push_back(std::move(explanation));

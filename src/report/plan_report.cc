@@ -18,8 +18,8 @@ PlanEntry MakeEntry(Evaluator& evaluator, const Plan& plan, int rank) {
   entry.description = Describe(plan.layout, evaluator.mesh());
   entry.breakdown = Breakdown(evaluator);
   entry.padding = Padding(evaluator.program());
-  entry.inside_range =
-      InsideRange(evaluator.setting().calibration, evaluator.setting(), plan.phase);
+  entry.inside_range = InsideRange(evaluator.setting().calibration, evaluator.setting().slice,
+                                   evaluator.setting().workload, plan.phase);
   return entry;
 }
 

@@ -32,7 +32,7 @@ Seconds Total(const std::vector<BreakdownRow>& rows) {
 
 std::vector<BreakdownRow> Breakdown(const Evaluator& evaluator) {
   const Program& program = evaluator.program();
-  const PhaseCost& cost = evaluator.cost();
+  const PhaseCost cost = evaluator.Cost();
   std::vector<BreakdownRow> rows;
   Seconds accounted;
   for (std::size_t i = 0; i < program.ops.size(); ++i) {

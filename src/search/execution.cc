@@ -61,7 +61,7 @@ ExecutionTensor DescribeTensor(const Program& program, const Tensor& tensor, std
     out.shape_per_chip.push_back(out.dims.back().local_size);
   }
   out.partial_axes = AxisNames(program.mesh, AxisOrder(tensor.partial));
-  out.bytes_per_chip = TensorBytes(tensor).base();
+  out.bytes_per_chip = TensorBytes(program, tensor).base();
   return out;
 }
 

@@ -71,19 +71,7 @@ class SliceSweep {
     result_.phase = phase_;
     for (DataType weights : space_.weights) {
       base_.workload.weights = weights;
-      Evaluator evaluator(base_);
-      for (std::int64_t batch : space_.batches(phase_)) {
-        base_.workload.SetBatch(phase_, batch);
-        evaluator.SetWorkload(base_.workload);
-        ++result_.counters.points;
-        result_.counters.layouts += layouts_.size();
-        if (options_.prune && Prunable()) {
-          ++result_.counters.pruned_points;
-          result_.counters.pruned += layouts_.size();
-        } else {
-          PricePoint(evaluator, batch);
-        }
-      }
+      PriceFormat();
     }
     return std::move(result_);
   }
@@ -108,24 +96,75 @@ class SliceSweep {
     return options_.keep > 0 && best_scores_.size() >= options_.keep && score > best_scores_.back();
   }
 
-  void PricePoint(Evaluator& evaluator, std::int64_t batch) {
+  // A batch at the present weight format, and its best layout so far.
+  struct Point {
+    BatchFigures batch;
     std::optional<Plan> best;
+  };
+
+  // Layouts outermost: a layout is lowered once, and most batches share its ops.
+  void PriceFormat() {
+    Evaluator evaluator(base_);
+    std::vector<Point> points = Possible(evaluator);
+    PlanCurve curve;
     for (const Layout& layout : layouts_) {
-      const std::optional<Plan> plan = evaluator.Evaluate(layout, phase_);
-      ++result_.counters.priced;
-      if (!plan || MissedBy(*plan, base_.workload, base_.chip, options_.targets)) {
-        ++result_.counters.infeasible;
-      } else if (!best || Better(*plan, *best, options_.objective, evaluator.mesh())) {
-        best = plan;
+      bool lowered = false;
+      bool legal = true;  // as to the head count
+      for (Point& point : points) {
+        if (legal && !(lowered && curve.batching.Covers(point.batch.batch))) {
+          SetBatch(evaluator, point.batch.batch);
+          legal = evaluator.Trace(layout, phase_, curve);
+          lowered = true;
+          ++result_.counters.lowered;
+        }
+        ++result_.counters.priced;
+        Keep(legal ? std::optional(evaluator.At(curve, point.batch)) : std::nullopt, evaluator,
+             point);
       }
     }
-    if (!best) {
+    for (const Point& point : points) {
+      Finish(point);
+    }
+  }
+
+  void SetBatch(Evaluator& evaluator, std::int64_t batch) {
+    base_.workload.SetBatch(phase_, batch);
+    evaluator.SetWorkload(base_.workload);
+  }
+
+  // The batches that no bound rules out.
+  std::vector<Point> Possible(const Evaluator& evaluator) {
+    std::vector<Point> points;
+    for (std::int64_t batch : space_.batches(phase_)) {
+      base_.workload.SetBatch(phase_, batch);
+      ++result_.counters.points;
+      result_.counters.layouts += layouts_.size();
+      if (options_.prune && Prunable()) {
+        ++result_.counters.pruned_points;
+        result_.counters.pruned += layouts_.size();
+      } else {
+        points.push_back({evaluator.FiguresOf(phase_, batch), std::nullopt});
+      }
+    }
+    return points;
+  }
+
+  void Keep(const std::optional<Plan>& plan, const Evaluator& evaluator, Point& point) {
+    if (!plan || MissedBy(*plan, base_.workload, base_.chip, options_.targets)) {
+      ++result_.counters.infeasible;
+    } else if (!point.best || Better(*plan, *point.best, options_.objective, evaluator.mesh())) {
+      point.best = plan;
+    }
+  }
+
+  void Finish(const Point& point) {
+    if (!point.best) {
       return;
     }
-    result_.points.push_back({base_.slice, base_.workload.weights, batch, *best});
+    result_.points.push_back({base_.slice, base_.workload.weights, point.batch.batch, *point.best});
     if (options_.keep > 0) {
       const double score =
-          ScoreOf(options_.objective, best->latency, base_.workload.tokens(phase_), chips());
+          ScoreOf(options_.objective, point.best->latency, point.batch.tokens, chips());
       best_scores_.insert(std::upper_bound(best_scores_.begin(), best_scores_.end(), score), score);
       best_scores_.resize(std::min(best_scores_.size(), options_.keep));
     }
@@ -251,6 +290,7 @@ SweepCounters& SweepCounters::operator+=(const SweepCounters& other) {
   pruned_points += other.pruned_points;
   layouts += other.layouts;
   pruned += other.pruned;
+  lowered += other.lowered;
   priced += other.priced;
   infeasible += other.infeasible;
   return *this;

@@ -48,24 +48,55 @@ Setting PalmSetting() {
   return setting;
 }
 
-// One plan: lowered, costed, memory counted.
-void BM_PlansPriced(benchmark::State& state) {
+void CountPlans(benchmark::State& state, std::size_t plans, std::size_t allocations_before) {
+  state.counters["plans_per_second"] =
+      benchmark::Counter(static_cast<double>(plans), benchmark::Counter::kIsRate);
+  state.counters["allocations_per_plan"] =
+      static_cast<double>(g_allocations - allocations_before) / static_cast<double>(plans);
+}
+
+// Plans of one batch, nothing reused: each is lowered, costed, its memory counted.
+void BM_PlansOfOneBatch(benchmark::State& state) {
   Evaluator evaluator(PalmSetting());
   const std::vector<Layout> layouts =
       EnumerateLayouts(evaluator.mesh(), LayoutFilter("*/*/*", evaluator.mesh()));
   const auto phase = static_cast<Phase>(state.range(0));
-  std::size_t next = 0;
+  std::size_t plans = 0;
   const std::size_t before = g_allocations;
   for (auto _ : state) {
-    benchmark::DoNotOptimize(evaluator.Evaluate(layouts[next], phase));
-    next = next + 1 == layouts.size() ? 0 : next + 1;
+    benchmark::DoNotOptimize(evaluator.Evaluate(layouts[plans % layouts.size()], phase));
+    ++plans;
   }
-  state.counters["allocations_per_plan"] =
-      static_cast<double>(g_allocations - before) / static_cast<double>(state.iterations());
-  state.counters["plans_per_second"] =
-      benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
+  CountPlans(state, plans, before);
 }
-BENCHMARK(BM_PlansPriced)->Arg(0)->Arg(1);
+BENCHMARK(BM_PlansOfOneBatch)->Arg(0)->Arg(1);
+
+// Plans of batches 1 to 1024, as a sweep prices them: a layout is lowered once and its curve priced
+// for one batch after another.
+void BM_PlansOfElevenBatches(benchmark::State& state) {
+  Evaluator evaluator(PalmSetting());
+  const std::vector<Layout> layouts =
+      EnumerateLayouts(evaluator.mesh(), LayoutFilter("*/*/*", evaluator.mesh()));
+  const auto phase = static_cast<Phase>(state.range(0));
+  Workload work = evaluator.setting().workload;
+  PlanCurve curve;
+  std::size_t plans = 0;
+  const std::size_t before = g_allocations;
+  for (auto _ : state) {
+    const Layout& layout = layouts[plans % layouts.size()];
+    for (std::int64_t batch = 1; batch <= 1024; batch *= 2) {
+      if (batch == 1 || !curve.batching.Covers(batch)) {
+        work.SetBatch(phase, batch);
+        evaluator.SetWorkload(work);
+        benchmark::DoNotOptimize(evaluator.Trace(layout, phase, curve));
+      }
+      benchmark::DoNotOptimize(evaluator.At(curve, evaluator.FiguresOf(phase, batch)));
+      ++plans;
+    }
+  }
+  CountPlans(state, plans, before);
+}
+BENCHMARK(BM_PlansOfElevenBatches)->Arg(0)->Arg(1);
 
 // The search behind `plan`, one phase: enumeration, classes, pricing, ranking.
 void BM_SearchPhase(benchmark::State& state) {
@@ -91,14 +122,19 @@ void BM_SweepTo256Chips(benchmark::State& state) {
   SweepOptions options;
   options.prune = state.range(0) != 0;
   SweepCounters counters;
+  std::size_t plans = 0;
+  const std::size_t before = g_allocations;
   for (auto _ : state) {
     counters = {};
     for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
       counters += SweepPhase(base, space, phase, options).counters;
     }
+    plans += counters.priced;
   }
+  CountPlans(state, plans, before);
   state.counters["layouts"] = static_cast<double>(counters.layouts);
   state.counters["pruned"] = static_cast<double>(counters.pruned);
+  state.counters["lowered"] = static_cast<double>(counters.lowered);
   state.counters["priced"] = static_cast<double>(counters.priced);
   rusage usage = {};
   getrusage(RUSAGE_SELF, &usage);

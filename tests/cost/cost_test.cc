@@ -18,19 +18,27 @@ Chip UnitChip() {
   return chip;
 }
 
+// The first op of a kind, from `begin` on.
+OpCost FirstOf(OpKind kind, const Program& program, const Chip& chip,
+               const Calibration& calibration, std::size_t begin = 0) {
+  PhaseCost cost;
+  CostModel(chip, program.mesh, calibration, NetworkKind::kTorus).Price(program, cost);
+  for (std::size_t i = begin; i < program.ops.size(); ++i) {
+    if (program.ops[i].kind == kind) {
+      return cost.ops[i];
+    }
+  }
+  ADD_FAILURE() << "no " << Name(kind);
+  return {};
+}
+
 // 1 chip, E = 5, F = 10, batch 4, one token: the first einsum is 4 x 5 x 10 = 200 multiply-adds and
 // 50 weights, the second the same.
 class SingleOp : public testing::Test {
  protected:
   OpCost FirstEinsum(const Calibration& calibration) {
     const Program program = Lowered(model_, work_, Phase::kPrefill, Layout(), mesh_);
-    const CostModel cost(UnitChip(), mesh_, calibration, NetworkKind::kTorus);
-    for (const Op& op : program.ops) {
-      if (op.kind == OpKind::kEinsum) {
-        return cost.PriceOp(program, op);
-      }
-    }
-    return {};
+    return FirstOf(OpKind::kEinsum, program, UnitChip(), calibration);
   }
 
   SingleOp() {
@@ -91,15 +99,7 @@ TEST(Attention, ReadsTheCacheAndSpillsScores) {
   const Program program = Lowered(model, work, Phase::kPrefill, Layout(), mesh);
   Chip chip = UnitChip();
   Calibration calibration;
-  const auto price = [&] {
-    const CostModel cost(chip, mesh, calibration, NetworkKind::kTorus);
-    for (const Op& op : program.ops) {
-      if (op.kind == OpKind::kAttention) {
-        return cost.PriceOp(program, op);
-      }
-    }
-    return OpCost();
-  };
+  const auto price = [&] { return FirstOf(OpKind::kAttention, program, chip, calibration); };
   // Two products of 4 x 10 x 2 x 3 multiply-adds: 4 x 240 FLOPs.
   EXPECT_DOUBLE_EQ(price().compute.base(), 9.6);
   // Keys and values of 10 tokens x 3, bf16: 120 bytes.
@@ -169,13 +169,8 @@ TEST(Logits, TakeFloat32Passes) {
   const auto unembed = [&](double passes) {
     Calibration calibration;
     calibration.float32_passes = passes;
-    const CostModel cost(TestChip(), mesh, calibration, NetworkKind::kTorus);
-    for (std::size_t i = program.epilogue.begin; i < program.epilogue.end; ++i) {
-      if (program.ops[i].kind == OpKind::kEinsum) {
-        return cost.PriceOp(program, program.ops[i]).compute.base();
-      }
-    }
-    return 0.0;
+    return FirstOf(OpKind::kEinsum, program, TestChip(), calibration, program.epilogue.begin)
+        .compute.base();
   };
   // 128 rows x 512/4 x 1024/16 (vocabulary padded to a multiple of 64), 2 FLOPs each, 275e12.
   EXPECT_NEAR(unembed(1) / (2 * 128.0 * 128 * 64 / 275e12), 1, 1e-12);

@@ -6,8 +6,8 @@
 namespace slicewise {
 namespace {
 
-double StoredBytes(const Tensor& tensor) {
-  return tensor.stored * ElementBytes(tensor.type).base();
+double StoredBytes(const Program& program, const Tensor& tensor) {
+  return program.StoredElements(tensor) * ElementBytes(tensor.type).base();
 }
 
 // The slow twin: for every op, what is stored, plus every transient of its section that was made at
@@ -16,7 +16,7 @@ double PeakByInspection(const Program& program) {
   double stored = 0;
   for (const Tensor& tensor : program.tensors) {
     if (tensor.lifetime != Lifetime::kTransient) {
-      stored += StoredBytes(tensor) * (tensor.per_layer ? program.layers : 1);
+      stored += StoredBytes(program, tensor) * (tensor.per_layer ? program.layers : 1);
     }
   }
   const auto names = [&](const Op& op, TensorId id) {
@@ -40,8 +40,9 @@ double PeakByInspection(const Program& program) {
           before = before || (used && i <= now);
           after = after || (used && i >= now);
         }
-        alive +=
-            tensor.lifetime == Lifetime::kTransient && before && after ? StoredBytes(tensor) : 0;
+        alive += tensor.lifetime == Lifetime::kTransient && before && after
+                     ? StoredBytes(program, tensor)
+                     : 0;
       }
       peak = std::max(peak, alive);
     }

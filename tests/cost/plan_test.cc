@@ -6,6 +6,19 @@
 namespace slicewise {
 namespace {
 
+// Whether two programs of one layout do the same, whatever the sizes.
+bool SameOps(const Program& a, const Program& b) {
+  if (a.ops.size() != b.ops.size() || a.tensors.size() != b.tensors.size()) {
+    return false;
+  }
+  for (std::size_t i = 0; i < a.ops.size(); ++i) {
+    if (a.ops[i].kind != b.ops[i].kind || !(a.ops[i].axes == b.ops[i].axes)) {
+      return false;
+    }
+  }
+  return true;
+}
+
 TEST(Plan, DerivedFiguresFollowTheirDefinitions) {
   Setting setting =
       SettingOf(MultiqueryModel(), SliceOf(4, 4, 4), SmallWorkload(), RoughCalibration());
@@ -43,6 +56,56 @@ TEST(Plan, ViolationCarriesTheNumbers) {
   EXPECT_EQ(UnitOf(tight.violation->code), "bytes");
   EXPECT_DOUBLE_EQ(tight.violation->needed - tight.violation->available, 1);
   EXPECT_EQ(tight.latency, fits.latency);
+}
+
+// A plan priced from the curve of another batch is the plan of that batch, to the last bit, and a
+// curve covers just the batches that lowering gives the same ops for.
+TEST(PlanCurve, IsThePlanOfEveryBatchThatItCovers) {
+  const std::vector<std::int64_t> batches = {1, 2, 3, 7, 16, 64, 100, 512, 1000};
+  int curves = 0;
+  int reused = 0;
+  for (const Slice& slice : {SliceOf(4, 4, 4), SliceOf(2, 4, 12)}) {
+    const Mesh mesh(slice);
+    for (const Model& model : TestModels()) {
+      Setting setting = SettingOf(model, slice, SmallWorkload(), RoughCalibration());
+      setting.calibration.matmul_half_rows = 20;
+      setting.calibration.score_traffic = 8;
+      setting.calibration.elementwise_traffic = 0.3;
+      setting.chip.on_chip_memory = BytesOf(1e4);
+      Evaluator evaluator(setting);
+      PlanCurve curve;
+      for (const Layout& layout : EveryLayout(mesh)) {
+        const Phase phase = curves % 2 == 0 ? Phase::kPrefill : Phase::kDecode;
+        const std::int64_t first = batches[static_cast<std::size_t>(curves) % batches.size()];
+        ++curves;
+        setting.workload.SetBatch(phase, first);
+        evaluator.SetWorkload(setting.workload);
+        ASSERT_TRUE(evaluator.Trace(layout, phase, curve));
+        const Program traced = evaluator.program();
+        for (std::int64_t batch : batches) {
+          SCOPED_TRACE(testing::Message() << model.name << " " << ToString(layout, mesh) << " "
+                                          << Name(phase) << " " << first << " -> " << batch);
+          setting.workload.SetBatch(phase, batch);
+          evaluator.SetWorkload(setting.workload);
+          const Plan direct = *evaluator.Evaluate(layout, phase);
+          ASSERT_EQ(curve.batching.Covers(batch), SameOps(traced, evaluator.program()));
+          if (!curve.batching.Covers(batch)) {
+            continue;
+          }
+          ++reused;
+          const Plan plan = evaluator.At(curve, evaluator.FiguresOf(phase, batch));
+          ASSERT_EQ(plan.latency, direct.latency);
+          ASSERT_EQ(plan.step, direct.step);
+          ASSERT_EQ(plan.memory, direct.memory);
+          ASSERT_EQ(plan.mfu, direct.mfu);
+          ASSERT_EQ(plan.bound, direct.bound);
+          ASSERT_EQ(plan.memory, PeakMemory(evaluator.program()));
+          ASSERT_EQ(evaluator.Cost().latency, direct.latency);
+        }
+      }
+    }
+  }
+  EXPECT_GT(reused, 3 * curves);
 }
 
 TEST(Plan, IntervalIsTheCalibrationsInsideOrOutsideItsRange) {
@@ -83,12 +146,12 @@ TEST(InsideRange, EveryConditionCounts) {
                        .weight_types = {"bf16"}};
   Setting base = SettingOf(MultiqueryModel(), SliceOf(4, 4, 4), SmallWorkload(), calibration);
   base.workload.prefill_batch = 128;  // 128 x 32 = 4096 rows
-  EXPECT_TRUE(InsideRange(calibration, base, Phase::kPrefill));
-  EXPECT_TRUE(InsideRange(calibration, base, Phase::kDecode));
+  EXPECT_TRUE(InsideRange(calibration, base.slice, base.workload, Phase::kPrefill));
+  EXPECT_TRUE(InsideRange(calibration, base.slice, base.workload, Phase::kDecode));
   const auto inside = [&](const std::function<void(Setting&)>& change, Phase phase) {
     Setting setting = base;
     change(setting);
-    return InsideRange(calibration, setting, phase);
+    return InsideRange(calibration, setting.slice, setting.workload, phase);
   };
   EXPECT_FALSE(inside([](Setting& s) { s.slice = SliceOf(4, 4, 8); }, Phase::kDecode));
   EXPECT_FALSE(inside([](Setting& s) { s.slice = SliceOf(1, 2, 2); }, Phase::kDecode));

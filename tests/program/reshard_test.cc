@@ -51,8 +51,8 @@ TEST_F(KvReshard, MultiqueryFromHeadsToBatchIsAFreeSlice) {
   EXPECT_EQ(Ops(program), "slice");
   const Tensor& before = program.tensor(program.ops[0].terms[0].lhs);
   const Tensor& after = program.tensor(program.ops[0].terms[0].out);
-  EXPECT_EQ(before.elements, kOneHead);
-  EXPECT_EQ(after.elements, kOneHead / 64);
+  EXPECT_EQ(program.Elements(before), kOneHead);
+  EXPECT_EQ(program.Elements(after), kOneHead / 64);
 }
 
 // The other way every chip needs everything: an all-gather of keys and of values.

@@ -64,12 +64,14 @@ TEST_P(EveryProgram, ShardsOverAllChipsHoldTheWholeTensor) {
   ForEachProgram(mesh, TestModels(), [&](const Model&, const Layout&, const Program& program) {
     for (const Tensor& tensor : program.tensors) {
       const double ways = mesh.Size(tensor.sharded());
-      EXPECT_GE(tensor.elements * ways, WholeElements(program, tensor)) << Name(tensor.role);
-      EXPECT_GE(tensor.elements * chips, WholeElements(program, tensor)) << Name(tensor.role);
-      EXPECT_DOUBLE_EQ(tensor.elements * ways, PaddedElements(program, tensor))
+      EXPECT_GE(program.Elements(tensor) * ways, WholeElements(program, tensor))
           << Name(tensor.role);
-      EXPECT_LE(tensor.stored, tensor.elements) << Name(tensor.role);
-      EXPECT_GT(tensor.stored, 0) << Name(tensor.role);
+      EXPECT_GE(program.Elements(tensor) * chips, WholeElements(program, tensor))
+          << Name(tensor.role);
+      EXPECT_DOUBLE_EQ(program.Elements(tensor) * ways, PaddedElements(program, tensor))
+          << Name(tensor.role);
+      EXPECT_LE(program.StoredElements(tensor), program.Elements(tensor)) << Name(tensor.role);
+      EXPECT_GT(program.StoredElements(tensor), 0) << Name(tensor.role);
     }
   });
 }

@@ -59,7 +59,7 @@ TEST_P(EveryLayoutLaw, ExposedTimesAndBoundsSumToTheTotals) {
     ForEach([&](const Layout& layout, Phase phase) {
       const Plan plan = *evaluator.Evaluate(layout, phase);
       const Program& program = evaluator.program();
-      const PhaseCost& cost = evaluator.cost();
+      const PhaseCost cost = evaluator.Cost();
       double step = setting.calibration.step_latency;
       for (std::size_t i = 0; i < program.ops.size(); ++i) {
         const bool in_layer = i >= program.layer.begin && i < program.layer.end;
@@ -218,13 +218,14 @@ TEST_P(EveryLayoutLaw, PaperNetworkIsVolumeOverBandwidth) {
   ForEach([&](const Layout& layout, Phase phase) {
     static_cast<void>(evaluator.Evaluate(layout, phase));
     const Program& program = evaluator.program();
+    const PhaseCost cost = evaluator.Cost();
     for (std::size_t i = 0; i < program.ops.size(); ++i) {
       const Op& op = program.ops[i];
       if (IsCollective(op.kind)) {
         const Traffic traffic = CollectiveTraffic(program, op);
         const Bytes counted = op.kind == OpKind::kAllToAll ? traffic.sent : traffic.volume;
-        EXPECT_DOUBLE_EQ(evaluator.cost().ops[i].network_bandwidth.base(), counted.base() / 270e9);
-        EXPECT_EQ(evaluator.cost().ops[i].network_latency, Seconds());
+        EXPECT_DOUBLE_EQ(cost.ops[i].network_bandwidth.base(), counted.base() / 270e9);
+        EXPECT_EQ(cost.ops[i].network_latency, Seconds());
       }
     }
   });
@@ -250,7 +251,8 @@ TEST_P(EveryLayoutLaw, SentBytesAreVolumeLessOnesOwnShare) {
         EXPECT_DOUBLE_EQ(traffic.sent.base(), traffic.volume.base() * (ways - 1) / ways);
         // Per chip no array is moved for less than it holds, none sent in smaller pieces than
         // bytes.
-        EXPECT_GE(traffic.volume.base(), TensorBytes(program.tensor(op.terms[0].lhs)).base());
+        EXPECT_GE(traffic.volume.base(),
+                  TensorBytes(program, program.tensor(op.terms[0].lhs)).base());
       }
     }
   });

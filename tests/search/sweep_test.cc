@@ -67,12 +67,12 @@ TEST(SweepPhase, PrunedEqualsExhaustive) {
 }
 
 // Once five int8 decodes are kept, bf16 with batch 1 cannot be as fast as the best of them and yet
-// is among the five best.
+// is among the five best; with batch 4096 it cannot be.
 TEST(SweepPhase, PrunesByTheLastOfThoseKept) {
   const Setting base = PresetSetting("palm-62b");
   const SweepSpace space = {.slices = {SliceOf(2, 2, 2)},
                             .prefill_batches = {1},
-                            .decode_batches = {1, 64, 128, 256, 512, 1024},
+                            .decode_batches = {1, 64, 128, 256, 512, 4096},
                             .weights = {DataType::kInt8, DataType::kBf16}};
   const PhaseSweep found = SweepPhase(base, space, Phase::kDecode, {.keep = 5});
   ASSERT_EQ(found.points.size(), 5U);
@@ -280,29 +280,38 @@ TEST(SweepPhase, CountersOfPalm540bUpTo256Chips) {
   ASSERT_EQ(space.points(Phase::kDecode), 198U);  // 9 x 11 x 2
   const auto text = [&](Phase phase, const SweepOptions& options) {
     const SweepCounters c = SweepPhase(base, space, phase, options).counters;
-    return fmt::format("{} points, {} pruned; {} layouts, {} pruned, {} priced, {} infeasible",
-                       c.points, c.pruned_points, c.layouts, c.pruned, c.priced, c.infeasible);
+    return fmt::format(
+        "{} points, {} pruned; {} layouts, {} pruned, {} priced, {} infeasible; {} programs",
+        c.points, c.pruned_points, c.layouts, c.pruned, c.priced, c.infeasible, c.lowered);
   };
   // The matrices alone, 536e9 elements, rule out 4, 8 and 16 chips even in int8 (31.2 GiB of 30.75
   // on 16) and 32 chips in bf16: 3 x 22 + 11 = 77 points of (21 + 56 + 126) x 22 + 126 x 11 = 5852
-  // layouts.
+  // layouts. What is left is lowered once for each of 889 x 2 - 203 x 2 - 126 = 1246 layouts and
+  // formats, whatever the batches.
   const SweepOptions by_cost = {.objective = Objective::kCost, .keep = 5};
   EXPECT_EQ(text(Phase::kPrefill, {}),
-            "198 points, 77 pruned; 19558 layouts, 5852 pruned, 13706 priced, 1424 infeasible");
+            "198 points, 77 pruned; 19558 layouts, 5852 pruned, 13706 priced, 1424 infeasible; "
+            "1246 programs");
   EXPECT_EQ(text(Phase::kDecode, {}),
-            "198 points, 77 pruned; 19558 layouts, 5852 pruned, 13706 priced, 814 infeasible");
+            "198 points, 77 pruned; 19558 layouts, 5852 pruned, 13706 priced, 814 infeasible; 1246 "
+            "programs");
   // Time rules out more where only the best five are kept: large batches for latency, whose bounds
   // are above the small ones' times, and small ones for cost.
   EXPECT_EQ(text(Phase::kPrefill, {.keep = 5}),
-            "198 points, 152 pruned; 19558 layouts, 14322 pruned, 5236 priced, 0 infeasible");
+            "198 points, 107 pruned; 19558 layouts, 9212 pruned, 10346 priced, 963 infeasible; "
+            "1246 programs");
   EXPECT_EQ(text(Phase::kDecode, {.keep = 5}),
-            "198 points, 94 pruned; 19558 layouts, 7714 pruned, 11844 priced, 288 infeasible");
+            "198 points, 84 pruned; 19558 layouts, 6594 pruned, 12964 priced, 648 infeasible; 1246 "
+            "programs");
   EXPECT_EQ(text(Phase::kPrefill, by_cost),
-            "198 points, 77 pruned; 19558 layouts, 5852 pruned, 13706 priced, 1424 infeasible");
+            "198 points, 77 pruned; 19558 layouts, 5852 pruned, 13706 priced, 1424 infeasible; "
+            "1246 programs");
   EXPECT_EQ(text(Phase::kDecode, by_cost),
-            "198 points, 102 pruned; 19558 layouts, 8652 pruned, 10906 priced, 814 infeasible");
+            "198 points, 102 pruned; 19558 layouts, 8652 pruned, 10906 priced, 814 infeasible; "
+            "1246 programs");
   EXPECT_EQ(text(Phase::kDecode, {.front = true}),
-            "198 points, 77 pruned; 19558 layouts, 5852 pruned, 13706 priced, 814 infeasible");
+            "198 points, 77 pruned; 19558 layouts, 5852 pruned, 13706 priced, 814 infeasible; 1246 "
+            "programs");
 }
 
 // A slice is a box of chips: how it is turned relabels the axes and nothing else.

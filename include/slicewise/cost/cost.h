@@ -1,7 +1,7 @@
 // Time of a program: what each op takes, what of it is exposed, and what bounds it.
 //
-// - einsum: max(FLOPs / (peak x efficiency(rows)), weight bytes / (HBM bandwidth x efficiency))
-//   + stream_exposed_fraction x min
+// - einsum: max(FLOPs / (peak x efficiency), weight bytes / (HBM bandwidth x efficiency))
+//   + stream_exposed_fraction x min; the FLOPs are those of matmul_half_rows more rows
 // - attention: max(FLOPs / (peak x efficiency), (KV bytes + score bytes) / (HBM bandwidth x
 //   efficiency))
 // - elementwise, and the additions of reductions: bytes / HBM bandwidth x the fraction not fused
@@ -16,6 +16,12 @@
 // part is taken off the shorter side's ops in proportion. Exposed times of all ops, times layers
 // and steps, sum to the latency.
 #pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <tuple>
 
 #include "slicewise/cost/calibration.h"
 #include "slicewise/cost/network.h"
@@ -42,13 +48,44 @@ struct OpCost {
   }
 };
 
+// The cost of an op as a function of the sequences that a chip holds: linear but for what stays on
+// the chip, and for the steps of an all-reduce.
+struct OpCurve {
+  enum Quantity : std::size_t {
+    kCompute,  // seconds
+    kHbm,      // seconds
+    kNetwork,  // seconds
+    kResults,  // bytes, of which those beyond the on-chip memory go to HBM
+    kQuantities,
+  };
+  // By what they follow, then by quantity, so that a sum of products has them side by side.
+  std::array<std::array<double, kQuantities>, std::tuple_size_v<Sequences>> each;
+  double results_per_byte;  // seconds
+  double unhidden_fraction;
+  double network_latency;  // seconds
+  ChunkSteps steps;
+  std::uint8_t group;  // of PhaseCurve::groups
+  std::uint8_t side;   // of the group: einsum, gathering loop, loop over activations
+};
+
+// A program's costs for any number of sequences that its ops are for.
+struct PhaseCurve {
+  struct Group {
+    double times;   // executions in a pass
+    bool overlaps;  // an overlap group; else the section's ops that nothing hides
+  };
+  FixedVector<OpCurve, kMaxOps> ops;  // parallel to Program::ops
+  FixedVector<Group, 16> groups;
+  double steps = 1;
+};
+
 struct PhaseCost {
-  FixedVector<OpCost, 64> ops;  // parallel to Program::ops; one execution each
-  Seconds step;                 // one forward pass
-  Seconds latency;              // all passes of the phase
+  Seconds step;     // one forward pass
+  Seconds latency;  // all passes of the phase
   // Exposed seconds of one step by what bounds them; they sum to `step`.
   std::array<Seconds, 4> bound_seconds;
-  Bound bound = Bound::kCompute;  // the largest of them
+  Bound bound = Bound::kCompute;     // the largest of them
+  FixedVector<OpCost, kMaxOps> ops;  // parallel to Program::ops; one execution each
 };
 
 class CostModel {
@@ -56,18 +93,24 @@ class CostModel {
   CostModel(const Chip& chip, const Mesh& mesh, const Calibration& calibration,
             NetworkKind network);
 
-  // Fills `cost`, reusing its storage; allocates nothing. The program must be of this mesh.
+  // Fill `curve` and `cost`, reusing their storage; allocate nothing. The program must be of this
+  // mesh. What a program costs is its curve at its own sequences, to the last bit.
+  void Trace(const Program& program, PhaseCurve& curve) const;
+  // All but PhaseCost::ops, which is left as it was.
+  void Price(const PhaseCurve& curve, const Sequences& sequences, PhaseCost& cost) const;
+  void PriceWithOps(const PhaseCurve& curve, const Sequences& sequences, PhaseCost& cost) const;
+  // With ops.
   void Price(const Program& program, PhaseCost& cost) const;
-  [[nodiscard]] OpCost PriceOp(const Program& program, const Op& op) const;
 
  private:
-  // Bytes of intermediate results that do not stay on the chip.
-  [[nodiscard]] double Spilled(double bytes) const {
-    return bytes > on_chip_ ? bytes - on_chip_ : 0;
-  }
-  void PriceOp(const Program& program, const Op& op, OpCost& cost) const;
-  void PriceEinsum(const Program& program, const Op& op, OpCost& cost) const;
-  void PriceSection(const Program& program, Section section, double times, PhaseCost& cost) const;
+  struct Totals;
+  void TraceSection(const Program& program, Section section, double times, PhaseCurve& curve) const;
+  void TraceOp(const Program& program, const Op& op, OpCurve& curve) const;
+  void TraceEinsum(const Program& program, const Op& op, OpCurve& curve) const;
+  void TraceCollective(const Program& program, const Op& op, OpCurve& curve) const;
+  [[nodiscard]] OpCost PriceOp(const OpCurve& curve, const Sequences& sequences) const;
+  void PriceGroups(const PhaseCurve& curve, const Sequences& sequences, Totals& totals) const;
+  void Sum(const PhaseCurve& curve, const Totals& totals, PhaseCost& cost) const;
 
   Network network_;
   std::array<double, 2> seconds_per_flop_ = {};  // bf16, int8

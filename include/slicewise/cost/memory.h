@@ -5,6 +5,9 @@
 // streams. The parts are those alive at the peak, so they sum to the total.
 #pragma once
 
+#include <array>
+#include <cstddef>
+
 #include "slicewise/program/program.h"
 #include "slicewise/units/quantity.h"
 
@@ -23,7 +26,29 @@ struct MemoryUse {
   bool operator==(const MemoryUse&) const = default;
 };
 
-// Does not allocate.
+// What a program holds for any number of sequences that its ops are for.
+struct MemoryCurve {
+  // For the phase.
+  Amount<Bytes> weights, kv_cache, activations;
+  // A streamed activation whose chunks are padded otherwise than the whole: the smaller counts.
+  struct Capped {
+    Amount<Bytes> whole, chunks;
+  };
+  // What is alive at an op beyond that.
+  struct Alive {
+    Amount<Bytes> certain;  // the sum of the three parts
+    Amount<Bytes> activations, gathered_weights, logits;
+    // Further activations: queries, keys and values on their way to batch shards.
+    std::array<Capped, 3> capped;
+    std::size_t capped_count;
+  };
+  // In order of the ops, those that may be the fullest: no other op holds as much of everything.
+  FixedVector<Alive, kMaxOps> peaks;
+};
+
+// Neither allocates. What a program holds is its curve at its own sequences, to the last bit.
+void TraceMemory(const Program& program, MemoryCurve& curve);
+[[nodiscard]] MemoryUse PeakMemory(const MemoryCurve& curve, const Sequences& sequences);
 [[nodiscard]] MemoryUse PeakMemory(const Program& program);
 
 }  // namespace slicewise

@@ -26,6 +26,12 @@ namespace slicewise {
 enum class NetworkKind : std::uint8_t { kTorus, kPaper };
 [[nodiscard]] std::string_view Name(NetworkKind kind);
 
+struct CollectiveRate {
+  double seconds_per_volume_byte = 0;
+  double seconds_per_sent_byte = 0;
+  Seconds latency;  // hops and launch, of a collective that sends anything
+};
+
 struct CollectiveTime {
   Seconds bandwidth;  // bytes over links
   Seconds latency;    // hops and launch
@@ -42,6 +48,7 @@ class Network {
  public:
   Network(const Chip& chip, const Mesh& mesh, const Calibration& calibration, NetworkKind kind);
 
+  [[nodiscard]] CollectiveRate Rate(const Op& op) const;
   [[nodiscard]] CollectiveTime Time(const Op& op, const Traffic& traffic) const;
 
  private:

@@ -74,6 +74,30 @@ struct Targets {
   [[nodiscard]] bool any() const { return *this != Targets(); }
 };
 
+// A layout lowered once: its plan for any batch that its ops are for.
+struct PlanCurve {
+  Layout layout;
+  Phase phase = Phase::kPrefill;
+  std::int64_t stored_heads = 0;
+  Batching batching;
+  PhaseCurve cost;
+  MemoryCurve memory;
+  // What it came to when last asked: batches that pad alike cost the same.
+  struct Price {
+    Sequences sequences = {};
+    Seconds latency, step;
+    Bound bound = Bound::kCompute;
+    MemoryUse memory;
+  } last;
+};
+
+// What a plan takes from the batch of its phase beside its curve.
+struct BatchFigures {
+  std::int64_t batch = 1;
+  double tokens = 0;  // real ones, of the phase
+  Calibration::Interval interval;
+};
+
 // Prices layouts of one setting, reusing one program: no allocation per plan.
 class Evaluator {
  public:
@@ -84,23 +108,31 @@ class Evaluator {
   [[nodiscard]] const Setting& setting() const { return setting_; }
   [[nodiscard]] const Mesh& mesh() const { return mesh_; }
   // From now on plans are for this workload; all else stays.
-  void SetWorkload(const Workload& workload);
+  void SetWorkload(const Workload& workload) { setting_.workload = workload; }
 
   // nullopt when the setting's padded_heads (or `padded_heads`, if not 0) does not fit the layout.
   [[nodiscard]] std::optional<Plan> Evaluate(const Layout& layout, Phase phase,
                                              std::int64_t padded_heads = 0);
-  // The program and cost behind the latest Evaluate.
+  // The same in two steps, for one batch after another: Trace lowers, and says false where Evaluate
+  // says nullopt; At prices for any batch that the curve covers. At's plan is what Evaluate gives
+  // for a workload of that batch, to the last bit.
+  [[nodiscard]] bool Trace(const Layout& layout, Phase phase, PlanCurve& curve,
+                           std::int64_t padded_heads = 0);
+  [[nodiscard]] Plan At(PlanCurve& curve, const BatchFigures& batch) const;
+  [[nodiscard]] BatchFigures FiguresOf(Phase phase, std::int64_t batch) const;
+  // The program behind the latest Evaluate, and what its ops cost.
   [[nodiscard]] const Program& program() const { return program_; }
-  [[nodiscard]] const PhaseCost& cost() const { return cost_; }
+  [[nodiscard]] PhaseCost Cost() const;
 
  private:
+  [[nodiscard]] PlanCurve::Price PriceAt(const PlanCurve& curve, const Sequences& sequences) const;
+
   Setting setting_;
   Mesh mesh_;
   CostModel cost_model_;
   double mfu_parameters_;
-  std::array<const Calibration::Interval*, 2> intervals_ = {};  // by phase
   Program program_;
-  PhaseCost cost_;
+  PlanCurve curve_;
 };
 
 // The first of the limits that the plan misses: what it misses already (memory), then context, then
@@ -110,6 +142,7 @@ class Evaluator {
 
 // Whether a phase of this workload lies within the range the calibration was fitted on: its chip
 // counts and number formats, and rows per pass and attended tokens within a factor of two.
-[[nodiscard]] bool InsideRange(const Calibration& calibration, const Setting& setting, Phase phase);
+[[nodiscard]] bool InsideRange(const Calibration& calibration, const Slice& slice,
+                               const Workload& work, Phase phase);
 
 }  // namespace slicewise

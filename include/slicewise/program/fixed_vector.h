@@ -39,6 +39,8 @@ class FixedVector {
   T& push_back(const T& item) { return *new (storage_ + sizeof(T) * size_++) T(item); }
   // A new last item whose value the caller sets, member by member.
   T& append() { return *new (storage_ + sizeof(T) * size_++) T; }
+  // Drops all items from `size` on.
+  void truncate(std::size_t size) { size_ = size; }
   void erase(std::size_t index) {
     std::memmove(storage_ + sizeof(T) * index, storage_ + sizeof(T) * (index + 1),
                  sizeof(T) * (size_ - index - 1));

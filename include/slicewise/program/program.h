@@ -5,7 +5,9 @@
 // downstream looks at a Layout.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
+#include <limits>
 #include <string_view>
 
 #include "slicewise/hardware/slice.h"
@@ -85,23 +87,64 @@ struct Section {
   std::size_t end = 0;
 };
 
+// How a program shares out a batch, and the batches that its ops are for.
+struct Batching {
+  double shards = 1;          // of Dim::kBatch, over all axes of its order
+  double attention_cuts = 1;  // of each of them, in Dim::kAttentionBatch
+  double min_sequences = 1;   // of a shard
+  double max_sequences = std::numeric_limits<double>::infinity();
+
+  // Shards are padded alike, attention's within those of the other activations: padding nests.
+  [[nodiscard]] Sequences Share(std::int64_t batch) const;
+  // Whether lowering gives the same ops for this batch.
+  [[nodiscard]] bool Covers(std::int64_t batch) const;
+};
+
+inline constexpr std::size_t kMaxOps = 64;
+
 struct Program {
   Mesh mesh;
   Phase phase = Phase::kPrefill;
   std::array<DimInfo, kDimCount> dims;
   FixedVector<Tensor, 96> tensors;
-  FixedVector<Op, 64> ops;
+  FixedVector<Op, kMaxOps> ops;
   Section prologue;  // once per step: embedding
   Section layer;     // `layers` times per step
   Section epilogue;  // once per step: norm, unembedding, sampling
   double layers = 0;
   double steps = 1;  // forward passes of the phase
+  Batching batching;
+  // All that a program owes to the batch is this and the padded sizes of the two batch dims.
+  Sequences sequences = {1, 1, 1};
   bool gated = false;
   bool parallel = false;
 
   [[nodiscard]] const DimInfo& dim(Dim d) const { return dims[static_cast<std::size_t>(d)]; }
   DimInfo& dim(Dim d) { return dims[static_cast<std::size_t>(d)]; }
   [[nodiscard]] const Tensor& tensor(TensorId id) const { return tensors[id]; }
+  // Sets `sequences` and pads the two batch dims to them.
+  void SetSequences(const Sequences& count);
+
+  [[nodiscard]] double Count(Follows follows) const {
+    return sequences[static_cast<std::size_t>(follows)];
+  }
+  // Elements on one chip, padding included, and of these the ones held in memory at once: two
+  // chunks when streamed, if that is less than all.
+  [[nodiscard]] double Elements(const Tensor& tensor) const {
+    return tensor.unit_elements * Count(tensor.follows);
+  }
+  [[nodiscard]] double StoredElements(const Tensor& tensor) const {
+    const double all = Elements(tensor);
+    return tensor.streamed ? std::min(all, tensor.unit_chunks * Count(tensor.chunks_follow)) : all;
+  }
+  // The padded size of a dim when every shard holds one sequence.
+  [[nodiscard]] double UnitSize(Dim d) const {
+    return d == Dim::kBatch            ? batching.shards
+           : d == Dim::kAttentionBatch ? batching.shards * batching.attention_cuts
+                                       : dim(d).padded;
+  }
+  // Sets what the tensor follows and its elements, none of them streamed, from its dims and cuts.
+  void SetElements(Tensor& tensor) const;
   // Indices of a dim that one chip holds under a sharding, padding included.
   [[nodiscard]] double LocalSize(Dim d, AxisSet sharding) const {
     return sharding.empty() ? dim(d).padded : dim(d).padded / mesh.Size(sharding);
@@ -116,9 +159,15 @@ struct Program {
 // "prologue", "layer" or "epilogue": where an op stands.
 [[nodiscard]] std::string_view SectionName(const Program& program, std::size_t op);
 
+[[nodiscard]] constexpr Follows FollowedBy(Dim dim) {
+  return dim == Dim::kBatch            ? Follows::kBatch
+         : dim == Dim::kAttentionBatch ? Follows::kAttentionBatch
+                                       : Follows::kNothing;
+}
+
 // Bytes of the tensor on one chip, padding included.
-[[nodiscard]] inline Bytes TensorBytes(const Tensor& tensor) {
-  return tensor.elements * ElementBytes(tensor.type);
+[[nodiscard]] inline Bytes TensorBytes(const Program& program, const Tensor& tensor) {
+  return program.Elements(tensor) * ElementBytes(tensor.type);
 }
 
 }  // namespace slicewise

@@ -10,6 +10,7 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
+#include <tuple>
 
 #include "slicewise/hardware/axis_set.h"
 #include "slicewise/units/data_type.h"
@@ -112,6 +113,40 @@ enum class Lifetime : std::uint8_t {
 };
 [[nodiscard]] std::string_view Name(Lifetime lifetime);
 
+// What a tensor's size per chip is proportional to.
+enum class Follows : std::uint8_t {
+  kNothing,
+  kBatch,           // the sequences of a shard of Dim::kBatch that all axes of its order cut
+  kAttentionBatch,  // the same of Dim::kAttentionBatch
+};
+// One number for each of Follows: 1, and the sequences of one shard of either batch dim.
+using Sequences = std::array<double, 3>;
+
+// A quantity as a function of the sequences held: `each` times their number, summed over what it
+// follows.
+template <class Quantity>
+struct Amount {
+  std::array<Quantity, std::tuple_size_v<Sequences>> each = {};
+
+  void Add(Follows follows, Quantity one) { each[static_cast<std::size_t>(follows)] += one; }
+  [[nodiscard]] Quantity At(const Sequences& sequences) const {
+    return each[0] * sequences[0] + each[1] * sequences[1] + each[2] * sequences[2];
+  }
+  bool operator==(const Amount&) const = default;
+  Amount& operator+=(const Amount& other) {
+    for (std::size_t i = 0; i < each.size(); ++i) {
+      each[i] += other.each[i];
+    }
+    return *this;
+  }
+  friend Amount operator*(Amount amount, double factor) {
+    for (Quantity& one : amount.each) {
+      one *= factor;
+    }
+    return amount;
+  }
+};
+
 using TensorId = std::uint8_t;
 inline constexpr TensorId kNoTensor = 255;
 inline constexpr std::uint8_t kNoOp = 255;
@@ -129,8 +164,12 @@ struct Tensor {
   std::array<Dim, kMaxTensorRank> dims;
   std::array<AxisSet, kMaxTensorRank> sharding;  // per dim
   AxisSet partial;                               // an unreduced partial sum over these axes
-  double elements;                               // per chip, padding included
-  double stored;  // elements held in memory at once: two chunks when streamed, else `elements`
+  // Elements per chip, padding included, for one sequence of what the tensor follows; when
+  // streamed, also the elements of two chunks for one sequence of what they follow.
+  Follows follows;
+  Follows chunks_follow;
+  double unit_elements;
+  double unit_chunks;
 
   // Position of the dim, or -1.
   [[nodiscard]] int Find(Dim dim) const {

@@ -1,10 +1,30 @@
-// What an op computes and moves, per chip, read off the tensors of its program.
+// What an op computes and moves, per chip, read off the tensors of its program: as an amount for
+// any number of sequences, and for the program's own.
 #pragma once
+
+#include <cmath>
 
 #include "slicewise/program/program.h"
 #include "slicewise/units/quantity.h"
 
 namespace slicewise {
+
+// An all-reduce cuts its operand into equal chunks, so what it moves grows in steps: by one item of
+// each chunk.
+struct ChunkSteps {
+  Follows follows = Follows::kNothing;
+  double chunk = 0;    // items of a chunk for one sequence; 0: a whole number, so no steps
+  double rounded = 1;  // the chunk that the amounts for one sequence count
+
+  // The sequences that the amounts are to be taken at.
+  [[nodiscard]] Sequences Round(Sequences sequences) const {
+    if (chunk > 0) {
+      double& count = sequences[static_cast<std::size_t>(follows)];
+      count = std::ceil(count * chunk) / rounded;
+    }
+    return sequences;
+  }
+};
 
 // The collective of one op, summed over its terms.
 struct Traffic {
@@ -16,6 +36,11 @@ struct Traffic {
   Bytes sent;
   bool operator==(const Traffic&) const = default;
 };
+struct TrafficAmount {
+  Amount<Bytes> volume, sent;
+  ChunkSteps steps;
+};
+[[nodiscard]] TrafficAmount CollectiveAmount(const Program& program, const Op& op);
 [[nodiscard]] Traffic CollectiveTraffic(const Program& program, const Op& op);
 
 // The axes over which one term of a collective communicates: a weight that is not sharded over some
@@ -24,23 +49,26 @@ struct Traffic {
 
 // FLOPs of an einsum or attention on one chip, padding included: 2 per multiply-add. Attention
 // counts the full rectangle of queries by attended tokens, as a masked dense einsum computes it.
+[[nodiscard]] Amount<Flops> FlopsAmount(const Program& program, const Op& op);
 [[nodiscard]] Flops OpFlops(const Program& program, const Op& op);
 
-// Rows of the matmul on one chip: batch x length as the einsum's left operand holds them.
-[[nodiscard]] double EinsumRows(const Program& program, const Op& op);
+// Elements of the weights that an einsum multiplies by: half the FLOPs of one row.
+[[nodiscard]] double EinsumWeights(const Program& program, const Op& op);
 
 // Weight bytes an einsum streams from HBM, or KV-cache bytes that attention does: keys and values
 // of every attended token.
+[[nodiscard]] Amount<Bytes> StreamedAmount(const Program& program, const Op& op);
 [[nodiscard]] Bytes StreamedBytes(const Program& program, const Op& op);
 
 // Attention scores of one chip: query tokens x attended tokens x heads, the full rectangle.
-[[nodiscard]] double AttentionScores(const Program& program, const Op& op);
+[[nodiscard]] Amount<double> ScoresAmount(const Program& program, const Op& op);
 
-// Bytes that the additions of a reduce-scatter or all-reduce read and write.
-[[nodiscard]] Bytes ReductionBytes(OpKind kind, const Traffic& traffic);
+// Bytes that the additions of a reduce-scatter or all-reduce read and write for each byte sent.
+[[nodiscard]] double ReductionBytesPerSent(OpKind kind);
 
 // Bytes an elementwise op, or the additions of a reduction, reads and writes when nothing of it is
-// fused into its neighbours.
+// fused into its neighbours. The amount is that of an elementwise op alone.
+[[nodiscard]] Amount<Bytes> ElementwiseAmount(const Program& program, const Op& op);
 [[nodiscard]] Bytes ElementwiseBytes(const Program& program, const Op& op);
 
 // The dim that one axis leaves (all-gather, all-to-all) or enters (reduce-scatter) in a term;
