@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <map>
 #include <string>
+#include <utility>
 
 namespace slicewise {
 namespace {
@@ -43,19 +43,19 @@ int OptionOf(const Layout& layout, int axis) {
   return layout.residual && layout.residual->Has(axis) ? option + kAllOptions : option;
 }
 
-// Equal for two layouts exactly when relabelling equal axes turns one into the other.
-std::array<int, 4 * kMaxMeshAxes> ClassKey(const Layout& layout, const Mesh& mesh) {
-  std::array<std::array<int, 4>, kMaxMeshAxes> axes = {};
+// Equal for two layouts exactly when relabelling equal axes turns one into the other: a number for
+// each axis, of its size, whether it wraps, its option, and whether the layout names a residual.
+using ClassKey = std::array<int, kMaxMeshAxes>;
+ClassKey KeyOf(const Layout& layout, const Mesh& mesh) {
+  constexpr int kOptions = 2 * kAllOptions;
+  ClassKey key = {};
   for (int i = 0; i < mesh.axis_count(); ++i) {
     const MeshAxis& axis = mesh.axis(i);
-    axes[static_cast<std::size_t>(i)] = {axis.size, axis.wraps ? 1 : 0, OptionOf(layout, i),
-                                         layout.residual ? 1 : 0};
+    const int kind = axis.size * 2 + (axis.wraps ? 1 : 0);
+    key[static_cast<std::size_t>(i)] =
+        (kind * kOptions + OptionOf(layout, i)) * 2 + (layout.residual ? 1 : 0);
   }
-  std::sort(axes.begin(), axes.end());  // axes the mesh lacks are all zero and come first
-  std::array<int, 4 * kMaxMeshAxes> key = {};
-  for (std::size_t i = 0; i < axes.size(); ++i) {
-    std::copy(axes[i].begin(), axes[i].end(), key.begin() + static_cast<std::ptrdiff_t>(4 * i));
-  }
+  std::sort(key.begin(), key.end());  // axes that the mesh lacks are zero and come first
   return key;
 }
 
@@ -115,19 +115,35 @@ std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filte
 }
 
 std::vector<Layout> ClassRepresentatives(const std::vector<Layout>& layouts, const Mesh& mesh) {
-  std::map<std::array<int, 4 * kMaxMeshAxes>, std::size_t> index;
-  std::vector<Layout> representatives;
-  std::vector<std::string> texts;
-  for (const Layout& layout : layouts) {
-    const auto [at, fresh] = index.emplace(ClassKey(layout, mesh), representatives.size());
-    std::string text = ToString(layout, mesh);
-    if (fresh) {
-      representatives.push_back(layout);
-      texts.push_back(std::move(text));
-    } else if (text < texts[at->second]) {
-      representatives[at->second] = layout;
-      texts[at->second] = std::move(text);
+  using Member = std::pair<ClassKey, std::size_t>;
+  std::vector<Member> members;
+  members.reserve(layouts.size());
+  for (std::size_t i = 0; i < layouts.size(); ++i) {
+    members.emplace_back(KeyOf(layouts[i], mesh), i);
+  }
+  std::sort(members.begin(), members.end());
+  // Of each class where it was first met, and the layout that stands for it.
+  std::vector<std::pair<std::size_t, std::size_t>> classes;
+  for (auto first = members.begin(); first != members.end();) {
+    const auto end = std::find_if(first, members.end(),
+                                  [&](const Member& m) { return m.first != first->first; });
+    std::size_t best = first->second;
+    std::string best_text = end - first > 1 ? ToString(layouts[best], mesh) : std::string();
+    for (auto member = first + 1; member < end; ++member) {
+      std::string text = ToString(layouts[member->second], mesh);
+      if (text < best_text) {
+        best = member->second;
+        best_text = std::move(text);
+      }
     }
+    classes.emplace_back(first->second, best);
+    first = end;
+  }
+  std::sort(classes.begin(), classes.end());
+  std::vector<Layout> representatives;
+  representatives.reserve(classes.size());
+  for (const auto& [met, representative] : classes) {
+    representatives.push_back(layouts[representative]);
   }
   return representatives;
 }

@@ -118,8 +118,11 @@ class SliceSweep {
           ++result_.counters.lowered;
         }
         ++result_.counters.priced;
-        Keep(legal ? std::optional(evaluator.At(curve, point.batch)) : std::nullopt, evaluator,
-             point);
+        if (legal) {
+          Keep(evaluator.At(curve, point.batch), evaluator.mesh(), point);
+        } else {
+          ++result_.counters.infeasible;
+        }
       }
     }
     for (const Point& point : points) {
@@ -149,10 +152,10 @@ class SliceSweep {
     return points;
   }
 
-  void Keep(const std::optional<Plan>& plan, const Evaluator& evaluator, Point& point) {
-    if (!plan || MissedBy(*plan, base_.workload, base_.chip, options_.targets)) {
+  void Keep(const Plan& plan, const Mesh& mesh, Point& point) {
+    if (MissedBy(plan, base_.workload, base_.chip, options_.targets)) {
       ++result_.counters.infeasible;
-    } else if (!point.best || Better(*plan, *point.best, options_.objective, evaluator.mesh())) {
+    } else if (!point.best || Better(plan, *point.best, options_.objective, mesh)) {
       point.best = plan;
     }
   }
