@@ -95,20 +95,23 @@ std::optional<Violation> MissedBy(const Plan& plan, const Workload& workload, co
 
 std::optional<Plan> Evaluator::Evaluate(const Layout& layout, Phase phase,
                                         std::int64_t padded_heads) {
-  if (!Trace(layout, phase, curve_, padded_heads)) {
+  const std::int64_t batch = setting_.workload.batch(phase);
+  if (!Trace(layout, phase, batch, curve_, padded_heads)) {
     return std::nullopt;
   }
-  return At(curve_, FiguresOf(phase, setting_.workload.batch(phase)));
+  return At(curve_, FiguresOf(phase, batch));
 }
 
-bool Evaluator::Trace(const Layout& layout, Phase phase, PlanCurve& curve,
+bool Evaluator::Trace(const Layout& layout, Phase phase, std::int64_t batch, PlanCurve& curve,
                       std::int64_t padded_heads) {
   const std::int64_t requested = padded_heads != 0 ? padded_heads : setting_.padded_heads;
   const std::int64_t stored = StoredHeads(setting_.model, layout, mesh_, requested);
   if (stored == 0 && setting_.model.has_attention()) {
     return false;
   }
-  Lower({&setting_.model, &setting_.workload, phase, stored}, layout, mesh_, program_);
+  Workload work = setting_.workload;
+  work.SetBatch(phase, batch);
+  Lower({&setting_.model, &work, phase, stored}, layout, mesh_, program_);
   curve.layout = layout;
   curve.phase = phase;
   curve.stored_heads = stored;

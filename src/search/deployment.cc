@@ -152,18 +152,16 @@ class Search {
   void PriceAll() {
     const std::set<std::int64_t> counts = SharedHeadCounts(evaluator_, layouts_);
     for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
+      std::vector<BatchFigures> batches;
       for (std::int64_t batch : BatchesOf(phase)) {
-        Workload work = workload_;
-        work.SetBatch(phase, batch);
-        evaluator_.SetWorkload(work);
-        for (const Layout& layout : layouts_) {
-          for (std::int64_t heads : counts) {
-            Price(layout, heads, phase, batch);
-          }
+        batches.push_back(evaluator_.FiguresOf(phase, batch));
+      }
+      for (const Layout& layout : layouts_) {
+        for (std::int64_t heads : counts) {
+          Price(layout, heads, phase, batches);
         }
       }
     }
-    evaluator_.SetWorkload(workload_);
   }
 
   [[nodiscard]] std::vector<std::int64_t> BatchesOf(Phase phase) const {
@@ -204,17 +202,27 @@ class Search {
 
   [[nodiscard]] bool by_latency() const { return options_.objective == Objective::kLatency; }
 
-  void Price(const Layout& layout, std::int64_t heads, Phase phase, std::int64_t batch) {
-    const Setting& setting = evaluator_.setting();
-    const std::optional<Plan> plan = evaluator_.Evaluate(layout, phase, heads);
-    if (!plan || MissedBy(*plan, setting.workload, setting.chip, options_.targets)) {
-      return;
+  // Lowered once for all batches that share its ops.
+  void Price(const Layout& layout, std::int64_t heads, Phase phase,
+             const std::vector<BatchFigures>& batches) {
+    PlanCurve curve;
+    Choices* choices = nullptr;
+    for (const BatchFigures& batch : batches) {
+      if (choices == nullptr || !curve.batching.Covers(batch.batch)) {
+        if (!evaluator_.Trace(layout, phase, batch.batch, curve, heads)) {
+          return;
+        }
+        choices =
+            &choices_[{layout.weights_embed, layout.replicas, heads, StoredHeadOrder(evaluator_)}];
+      }
+      const Plan plan = evaluator_.At(curve, batch);
+      const Setting& setting = evaluator_.setting();
+      if (!MissedBy(plan, setting.workload, setting.chip, options_.targets)) {
+        Choice choice = {plan, batch.batch, plan.latency};
+        choice.term = by_latency() ? plan.latency : choice.per_request();
+        (phase == Phase::kPrefill ? choices->prefill : choices->decode).push_back(choice);
+      }
     }
-    Choices& choices =
-        choices_[{layout.weights_embed, layout.replicas, heads, StoredHeadOrder(evaluator_)}];
-    Choice choice = {*plan, batch, plan->latency};
-    choice.term = by_latency() ? plan->latency : choice.per_request();
-    (phase == Phase::kPrefill ? choices.prefill : choices.decode).push_back(choice);
   }
 
   // Least term first; then as plans are ranked.

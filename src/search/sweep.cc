@@ -112,8 +112,7 @@ class SliceSweep {
       bool legal = true;  // as to the head count
       for (Point& point : points) {
         if (legal && !(lowered && curve.batching.Covers(point.batch.batch))) {
-          SetBatch(evaluator, point.batch.batch);
-          legal = evaluator.Trace(layout, phase_, curve);
+          legal = evaluator.Trace(layout, phase_, point.batch.batch, curve);
           lowered = true;
           ++result_.counters.lowered;
         }
@@ -128,11 +127,6 @@ class SliceSweep {
     for (const Point& point : points) {
       Finish(point);
     }
-  }
-
-  void SetBatch(Evaluator& evaluator, std::int64_t batch) {
-    base_.workload.SetBatch(phase_, batch);
-    evaluator.SetWorkload(base_.workload);
   }
 
   // The batches that no bound rules out.

@@ -78,7 +78,6 @@ void BM_PlansOfElevenBatches(benchmark::State& state) {
   const std::vector<Layout> layouts =
       EnumerateLayouts(evaluator.mesh(), LayoutFilter("*/*/*", evaluator.mesh()));
   const auto phase = static_cast<Phase>(state.range(0));
-  Workload work = evaluator.setting().workload;
   PlanCurve curve;
   std::size_t plans = 0;
   const std::size_t before = g_allocations;
@@ -86,9 +85,7 @@ void BM_PlansOfElevenBatches(benchmark::State& state) {
     const Layout& layout = layouts[plans % layouts.size()];
     for (std::int64_t batch = 1; batch <= 1024; batch *= 2) {
       if (batch == 1 || !curve.batching.Covers(batch)) {
-        work.SetBatch(phase, batch);
-        evaluator.SetWorkload(work);
-        benchmark::DoNotOptimize(evaluator.Trace(layout, phase, curve));
+        benchmark::DoNotOptimize(evaluator.Trace(layout, phase, batch, curve));
       }
       benchmark::DoNotOptimize(evaluator.At(curve, evaluator.FiguresOf(phase, batch)));
       ++plans;

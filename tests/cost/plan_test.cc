@@ -78,9 +78,7 @@ TEST(PlanCurve, IsThePlanOfEveryBatchThatItCovers) {
         const Phase phase = curves % 2 == 0 ? Phase::kPrefill : Phase::kDecode;
         const std::int64_t first = batches[static_cast<std::size_t>(curves) % batches.size()];
         ++curves;
-        setting.workload.SetBatch(phase, first);
-        evaluator.SetWorkload(setting.workload);
-        ASSERT_TRUE(evaluator.Trace(layout, phase, curve));
+        ASSERT_TRUE(evaluator.Trace(layout, phase, first, curve));
         const Program traced = evaluator.program();
         for (std::int64_t batch : batches) {
           SCOPED_TRACE(testing::Message() << model.name << " " << ToString(layout, mesh) << " "

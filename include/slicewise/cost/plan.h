@@ -113,14 +113,14 @@ class Evaluator {
   // nullopt when the setting's padded_heads (or `padded_heads`, if not 0) does not fit the layout.
   [[nodiscard]] std::optional<Plan> Evaluate(const Layout& layout, Phase phase,
                                              std::int64_t padded_heads = 0);
-  // The same in two steps, for one batch after another: Trace lowers, and says false where Evaluate
-  // says nullopt; At prices for any batch that the curve covers. At's plan is what Evaluate gives
-  // for a workload of that batch, to the last bit.
-  [[nodiscard]] bool Trace(const Layout& layout, Phase phase, PlanCurve& curve,
+  // The same in two steps, for one batch after another, whatever the workload's: Trace lowers, and
+  // says false where Evaluate says nullopt; At prices for any batch that the curve's batching
+  // covers. At's plan is what Evaluate gives for a workload of that batch, to the last bit.
+  [[nodiscard]] bool Trace(const Layout& layout, Phase phase, std::int64_t batch, PlanCurve& curve,
                            std::int64_t padded_heads = 0);
   [[nodiscard]] Plan At(PlanCurve& curve, const BatchFigures& batch) const;
   [[nodiscard]] BatchFigures FiguresOf(Phase phase, std::int64_t batch) const;
-  // The program behind the latest Evaluate, and what its ops cost.
+  // The program behind the latest Evaluate or Trace; what the ops of the latest Evaluate cost.
   [[nodiscard]] const Program& program() const { return program_; }
   [[nodiscard]] PhaseCost Cost() const;
 
