@@ -147,12 +147,15 @@ void CostModel::TraceEinsum(const Program& program, const Op& op, OpCurve& curve
 
 void CostModel::TraceCollective(const Program& program, const Op& op, OpCurve& curve) const {
   const TrafficAmount traffic = CollectiveAmount(program, op);
+  if (traffic.sent == Amount<Bytes>()) {
+    return;
+  }
   const CollectiveRate rate = network_.Rate(op);
   // A network counts the one or the other.
   const bool by_volume = rate.seconds_per_volume_byte > 0;
   Set(curve, OpCurve::kNetwork, by_volume ? traffic.volume : traffic.sent,
       by_volume ? rate.seconds_per_volume_byte : rate.seconds_per_sent_byte);
-  curve.network_latency = traffic.sent == Amount<Bytes>() ? 0 : rate.latency.base();
+  curve.network_latency = rate.latency.base();
   Set(curve, OpCurve::kResults, traffic.sent, ReductionBytesPerSent(op.kind));
   curve.results_per_byte = elementwise_per_byte_;
   curve.steps = traffic.steps;
@@ -161,7 +164,7 @@ void CostModel::TraceCollective(const Program& program, const Op& op, OpCurve& c
 inline OpCost CostModel::PriceOp(const OpCurve& curve, const Sequences& sequences) const {
   double batch = sequences[static_cast<std::size_t>(Follows::kBatch)];
   double attention_batch = sequences[static_cast<std::size_t>(Follows::kAttentionBatch)];
-  if (curve.steps.chunk > 0) {
+  if (curve.steps.items > 0) {
     const Sequences held = curve.steps.Round(sequences);
     batch = held[static_cast<std::size_t>(Follows::kBatch)];
     attention_batch = held[static_cast<std::size_t>(Follows::kAttentionBatch)];

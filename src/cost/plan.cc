@@ -124,7 +124,7 @@ bool Evaluator::Trace(const Layout& layout, Phase phase, std::int64_t batch, Pla
 
 PhaseCost Evaluator::Cost() const {
   PhaseCost cost;
-  cost_model_.PriceWithOps(curve_.cost, program_.sequences, cost);
+  cost_model_.PriceWithOps(curve_.cost, curve_.last.sequences, cost);
   return cost;
 }
 

@@ -255,7 +255,7 @@ void Lowering::GatherWeights(TensorList& weights, Part part) {
     weight = id;
   }
   if (op.term_count == 0) {
-    p_.ops.erase(p_.ops.size() - 1);
+    p_.ops.truncate(p_.ops.size() - 1);
   }
 }
 

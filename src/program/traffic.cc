@@ -29,8 +29,9 @@ double LocalContext(const Program& program, const Op& op) {
   return program.LocalSize(Dim::kContext, keys.ShardingOf(Dim::kCacheLength));
 }
 
-// D of one term for one sequence.
-Amount<Bytes> TermVolume(const Program& program, OpKind kind, const Term& term, AxisSet axes) {
+// D of one term.
+Amount<Bytes> TermVolume(const Program& program, OpKind kind, const Term& term, AxisSet axes,
+                         const ChunkSteps& steps) {
   const Tensor& operand = program.tensor(term.lhs);
   const double ways = program.mesh.Size(axes);
   Amount<Bytes> bytes;
@@ -45,7 +46,7 @@ Amount<Bytes> TermVolume(const Program& program, OpKind kind, const Term& term, 
     case OpKind::kAllReduce:
       // A reduce-scatter and an all-gather of equal chunks.
       bytes.Add(operand.follows,
-                2 * std::ceil(operand.unit_elements / ways) * ways * ElementBytes(operand.type));
+                2 * (steps.items > 0 ? ways : operand.unit_elements) * ElementBytes(operand.type));
       break;
     case OpKind::kEinsum:
     case OpKind::kAttention:
@@ -81,20 +82,20 @@ TrafficAmount CollectiveAmount(const Program& program, const Op& op) {
   if (!IsCollective(op.kind)) {
     return traffic;
   }
+  if (op.kind == OpKind::kAllReduce) {
+    const Tensor& operand = program.tensor(op.terms[0].lhs);
+    const double ways = program.mesh.Size(TermAxes(program, op, op.terms[0]));
+    if (std::fmod(operand.unit_elements, ways) != 0) {
+      traffic.steps = {operand.follows, operand.unit_elements, ways};
+    }
+  }
   for (std::size_t i = 0; i < op.term_count; ++i) {
     const Term& term = op.terms[i];
     const AxisSet axes = TermAxes(program, op, term);
     const double ways = program.mesh.Size(axes);
-    const Amount<Bytes> volume = TermVolume(program, op.kind, term, axes);
+    const Amount<Bytes> volume = TermVolume(program, op.kind, term, axes, traffic.steps);
     traffic.volume += volume;
-    traffic.sent += volume * ((ways - 1) / ways);
-  }
-  if (op.kind == OpKind::kAllReduce) {
-    const Tensor& operand = program.tensor(op.terms[0].lhs);
-    const double ways = program.mesh.Size(TermAxes(program, op, op.terms[0]));
-    if (const double chunk = operand.unit_elements / ways; chunk != std::floor(chunk)) {
-      traffic.steps = {operand.follows, chunk, std::ceil(chunk)};
-    }
+    traffic.sent += volume / ways * (ways - 1);
   }
   return traffic;
 }
@@ -205,9 +206,6 @@ Amount<Bytes> ElementwiseAmount(const Program& program, const Op& op) {
 }
 
 Bytes ElementwiseBytes(const Program& program, const Op& op) {
-  if (IsCollective(op.kind)) {
-    return CollectiveTraffic(program, op).sent * ReductionBytesPerSent(op.kind);
-  }
   return ElementwiseAmount(program, op).At(program.sequences);
 }
 

@@ -225,11 +225,17 @@ class Search {
     }
   }
 
-  // Least term first; then as plans are ranked.
+  // Least term first; then as plans are ranked; then the larger batch, which serves more for the
+  // same.
   void Sort(std::vector<Choice>& choices) const {
+    const auto better = [&](const Choice& a, const Choice& b) {
+      return Better(a.plan, b.plan, Objective::kLatency, evaluator_.mesh());
+    };
     std::sort(choices.begin(), choices.end(), [&](const Choice& a, const Choice& b) {
-      return a.term != b.term ? a.term < b.term
-                              : Better(a.plan, b.plan, Objective::kLatency, evaluator_.mesh());
+      if (a.term != b.term) {
+        return a.term < b.term;
+      }
+      return better(a, b) || (!better(b, a) && a.batch > b.batch);
     });
   }
 

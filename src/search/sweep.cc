@@ -114,7 +114,7 @@ class SliceSweep {
         if (legal && !(lowered && curve.batching.Covers(point.batch.batch))) {
           legal = evaluator.Trace(layout, phase_, point.batch.batch, curve);
           lowered = true;
-          ++result_.counters.lowered;
+          result_.counters.lowered += legal ? 1 : 0;
         }
         ++result_.counters.priced;
         if (legal) {

@@ -38,7 +38,8 @@ struct MemoryCurve {
   struct Alive {
     Amount<Bytes> certain;  // the sum of the three parts
     Amount<Bytes> activations, gathered_weights, logits;
-    // Further activations: queries, keys and values on their way to batch shards.
+    // Further activations: queries, keys and values on their way to attention's batch shards, or
+    // what was attended on its way back.
     std::array<Capped, 3> capped;
     std::size_t capped_count;
   };

@@ -108,6 +108,7 @@ class Evaluator {
   [[nodiscard]] const Setting& setting() const { return setting_; }
   [[nodiscard]] const Mesh& mesh() const { return mesh_; }
   // From now on plans are for this workload; all else stays.
+  // Curves traced before are for the former workload.
   void SetWorkload(const Workload& workload) { setting_.workload = workload; }
 
   // nullopt when the setting's padded_heads (or `padded_heads`, if not 0) does not fit the layout.
@@ -120,8 +121,9 @@ class Evaluator {
                            std::int64_t padded_heads = 0);
   [[nodiscard]] Plan At(PlanCurve& curve, const BatchFigures& batch) const;
   [[nodiscard]] BatchFigures FiguresOf(Phase phase, std::int64_t batch) const;
-  // The program behind the latest Evaluate or Trace; what the ops of the latest Evaluate cost.
+  // The program of the latest Evaluate or Trace that did not fail.
   [[nodiscard]] const Program& program() const { return program_; }
+  // What the ops of the latest Evaluate that did not fail cost.
   [[nodiscard]] PhaseCost Cost() const;
 
  private:

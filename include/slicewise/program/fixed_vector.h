@@ -41,11 +41,6 @@ class FixedVector {
   T& append() { return *new (storage_ + sizeof(T) * size_++) T; }
   // Drops all items from `size` on.
   void truncate(std::size_t size) { size_ = size; }
-  void erase(std::size_t index) {
-    std::memmove(storage_ + sizeof(T) * index, storage_ + sizeof(T) * (index + 1),
-                 sizeof(T) * (size_ - index - 1));
-    --size_;
-  }
 
   T* data() { return std::launder(reinterpret_cast<T*>(storage_)); }
   const T* data() const { return std::launder(reinterpret_cast<const T*>(storage_)); }

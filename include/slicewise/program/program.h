@@ -114,7 +114,7 @@ struct Program {
   double layers = 0;
   double steps = 1;  // forward passes of the phase
   Batching batching;
-  // All that a program owes to the batch is this and the padded sizes of the two batch dims.
+  // Within its batching, all that a program owes to the batch is this and the two batch dims.
   Sequences sequences = {1, 1, 1};
   bool gated = false;
   bool parallel = false;

@@ -10,9 +10,9 @@
 #include <array>
 #include <cstdint>
 #include <string_view>
-#include <tuple>
 
 #include "slicewise/hardware/axis_set.h"
+#include "slicewise/program/amount.h"
 #include "slicewise/units/data_type.h"
 
 namespace slicewise {
@@ -112,40 +112,6 @@ enum class Lifetime : std::uint8_t {
   kTransient,   // from the op that makes it to the last that reads it
 };
 [[nodiscard]] std::string_view Name(Lifetime lifetime);
-
-// What a tensor's size per chip is proportional to.
-enum class Follows : std::uint8_t {
-  kNothing,
-  kBatch,           // the sequences of a shard of Dim::kBatch that all axes of its order cut
-  kAttentionBatch,  // the same of Dim::kAttentionBatch
-};
-// One number for each of Follows: 1, and the sequences of one shard of either batch dim.
-using Sequences = std::array<double, 3>;
-
-// A quantity as a function of the sequences held: `each` times their number, summed over what it
-// follows.
-template <class Quantity>
-struct Amount {
-  std::array<Quantity, std::tuple_size_v<Sequences>> each = {};
-
-  void Add(Follows follows, Quantity one) { each[static_cast<std::size_t>(follows)] += one; }
-  [[nodiscard]] Quantity At(const Sequences& sequences) const {
-    return each[0] * sequences[0] + each[1] * sequences[1] + each[2] * sequences[2];
-  }
-  bool operator==(const Amount&) const = default;
-  Amount& operator+=(const Amount& other) {
-    for (std::size_t i = 0; i < each.size(); ++i) {
-      each[i] += other.each[i];
-    }
-    return *this;
-  }
-  friend Amount operator*(Amount amount, double factor) {
-    for (Quantity& one : amount.each) {
-      one *= factor;
-    }
-    return amount;
-  }
-};
 
 using TensorId = std::uint8_t;
 inline constexpr TensorId kNoTensor = 255;

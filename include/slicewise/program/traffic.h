@@ -9,18 +9,19 @@
 
 namespace slicewise {
 
-// An all-reduce cuts its operand into equal chunks, so what it moves grows in steps: by one item of
-// each chunk.
+// An all-reduce cuts its operand into equal chunks. Where one sequence does not fill them evenly,
+// what it moves grows by one item of every chunk at a time, and amounts are for such an item
+// instead of a sequence.
 struct ChunkSteps {
   Follows follows = Follows::kNothing;
-  double chunk = 0;    // items of a chunk for one sequence; 0: a whole number, so no steps
-  double rounded = 1;  // the chunk that the amounts for one sequence count
+  double items = 0;  // of the operand, for one sequence; 0: no steps
+  double ways = 1;   // chunks
 
-  // The sequences that the amounts are to be taken at.
+  // What the amounts are to be taken at.
   [[nodiscard]] Sequences Round(Sequences sequences) const {
-    if (chunk > 0) {
+    if (items > 0) {
       double& count = sequences[static_cast<std::size_t>(follows)];
-      count = std::ceil(count * chunk) / rounded;
+      count = std::ceil(count * items / ways);
     }
     return sequences;
   }
@@ -36,6 +37,7 @@ struct Traffic {
   Bytes sent;
   bool operator==(const Traffic&) const = default;
 };
+// To be taken at steps.Round(sequences). The terms of an all-reduce are shaped alike.
 struct TrafficAmount {
   Amount<Bytes> volume, sent;
   ChunkSteps steps;
@@ -66,8 +68,7 @@ struct TrafficAmount {
 // Bytes that the additions of a reduce-scatter or all-reduce read and write for each byte sent.
 [[nodiscard]] double ReductionBytesPerSent(OpKind kind);
 
-// Bytes an elementwise op, or the additions of a reduction, reads and writes when nothing of it is
-// fused into its neighbours. The amount is that of an elementwise op alone.
+// Bytes an elementwise op reads and writes when nothing of it is fused into its neighbours.
 [[nodiscard]] Amount<Bytes> ElementwiseAmount(const Program& program, const Op& op);
 [[nodiscard]] Bytes ElementwiseBytes(const Program& program, const Op& op);
 

@@ -48,7 +48,7 @@ struct SweepCounters {
   std::size_t layouts = 0;        // enumerated, one per class, over all points
   std::size_t pruned = 0;         // layouts of pruned points
   std::size_t lowered = 0;        // programs made; one serves many batches
-  std::size_t priced = 0;         // plans: costed, memory counted
+  std::size_t priced = 0;         // plans: costed, memory counted, or refused for the head count
   std::size_t infeasible = 0;     // of those priced: miss memory, a target or the head count
 
   SweepCounters& operator+=(const SweepCounters& other);
