@@ -147,15 +147,9 @@ void CostModel::TraceEinsum(const Program& program, const Op& op, OpCurve& curve
 
 void CostModel::TraceCollective(const Program& program, const Op& op, OpCurve& curve) const {
   const TrafficAmount traffic = CollectiveAmount(program, op);
-  if (traffic.sent == Amount<Bytes>()) {
-    return;
-  }
-  const CollectiveRate rate = network_.Rate(op);
-  // A network counts the one or the other.
-  const bool by_volume = rate.seconds_per_volume_byte > 0;
-  Set(curve, OpCurve::kNetwork, by_volume ? traffic.volume : traffic.sent,
-      by_volume ? rate.seconds_per_volume_byte : rate.seconds_per_sent_byte);
-  curve.network_latency = rate.latency.base();
+  const CollectiveTime time = network_.Time(op, traffic);
+  Set(curve, OpCurve::kNetwork, time.bandwidth, 1);
+  curve.network_latency = time.latency.base();
   Set(curve, OpCurve::kResults, traffic.sent, ReductionBytesPerSent(op.kind));
   curve.results_per_byte = elementwise_per_byte_;
   curve.steps = traffic.steps;

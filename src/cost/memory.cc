@@ -86,6 +86,14 @@ void FindPeaks(const Program& program, Moments& peaks) {
   }
 }
 
+Bytes CappedBytes(const Alive& alive, const Sequences& sequences) {
+  Bytes bytes;
+  for (std::size_t i = 0; i < alive.capped_count; ++i) {
+    bytes += std::min(alive.capped[i].whole.At(sequences), alive.capped[i].chunks.At(sequences));
+  }
+  return bytes;
+}
+
 }  // namespace
 
 void TraceMemory(const Program& program, MemoryCurve& curve) {
@@ -117,18 +125,6 @@ void TraceMemory(const Program& program, MemoryCurve& curve) {
     }
   }
 }
-
-namespace {
-
-Bytes CappedBytes(const Alive& alive, const Sequences& sequences) {
-  Bytes bytes;
-  for (std::size_t i = 0; i < alive.capped_count; ++i) {
-    bytes += std::min(alive.capped[i].whole.At(sequences), alive.capped[i].chunks.At(sequences));
-  }
-  return bytes;
-}
-
-}  // namespace
 
 MemoryUse PeakMemory(const MemoryCurve& curve, const Sequences& sequences) {
   static constexpr Alive kNothing = {};

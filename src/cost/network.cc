@@ -112,34 +112,32 @@ Network::Network(const Chip& chip, const Mesh& mesh, const Calibration& calibrat
   paper_per_byte_ = 1 / chip.paper_bandwidth.base();
 }
 
-CollectiveRate Network::Rate(const Op& op) const {
+CollectiveTime Network::Time(const Op& op, const TrafficAmount& traffic) const {
+  if (traffic.sent == Amount<Bytes>()) {
+    return {};
+  }
+  const auto over = [](const Amount<Bytes>& bytes, double seconds_per_byte) {
+    Amount<Seconds> time;
+    for (std::size_t i = 0; i < time.each.size(); ++i) {
+      time.each[i] = SecondsOf(bytes.each[i].base() * seconds_per_byte);
+    }
+    return time;
+  };
   const bool exchange = op.kind == OpKind::kAllToAll;
   if (kind_ == NetworkKind::kPaper) {
-    return exchange ? CollectiveRate{.seconds_per_sent_byte = paper_per_byte_}
-                    : CollectiveRate{.seconds_per_volume_byte = paper_per_byte_};
+    return {over(exchange ? traffic.sent : traffic.volume, paper_per_byte_), {}};
   }
   const Entry& entry = table_[op.axes.set().bits()];
   if (exchange) {
-    return {.seconds_per_sent_byte = entry.exchange_per_byte,
-            .latency = SecondsOf(entry.exchange_latency + launch_latency_)};
+    return {over(traffic.sent, entry.exchange_per_byte),
+            SecondsOf(entry.exchange_latency + launch_latency_)};
   }
   if (op.schedule == Schedule::kLoopedOneWay && !ideal_schedules_) {
-    return {.seconds_per_sent_byte = loop_per_byte_,
-            .latency = SecondsOf(entry.loop_latency + launch_latency_)};
+    return {over(traffic.sent, loop_per_byte_), SecondsOf(entry.loop_latency + launch_latency_)};
   }
   const double rounds = op.kind == OpKind::kAllReduce ? 2 : 1;
-  return {.seconds_per_sent_byte = entry.seconds_per_byte,
-          .latency = SecondsOf(rounds * entry.ring_latency + launch_latency_)};
-}
-
-CollectiveTime Network::Time(const Op& op, const Traffic& traffic) const {
-  if (traffic.sent == Bytes()) {
-    return {};
-  }
-  const CollectiveRate rate = Rate(op);
-  return {SecondsOf(traffic.volume.base() * rate.seconds_per_volume_byte +
-                    traffic.sent.base() * rate.seconds_per_sent_byte),
-          rate.latency};
+  return {over(traffic.sent, entry.seconds_per_byte),
+          SecondsOf(rounds * entry.ring_latency + launch_latency_)};
 }
 
 }  // namespace slicewise

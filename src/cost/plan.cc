@@ -119,6 +119,7 @@ bool Evaluator::Trace(const Layout& layout, Phase phase, std::int64_t batch, Pla
   cost_model_.Trace(program_, curve.cost);
   TraceMemory(program_, curve.memory);
   curve.last = {};
+  curve.traced = true;
   return true;
 }
 

@@ -208,7 +208,7 @@ class Search {
     PlanCurve curve;
     Choices* choices = nullptr;
     for (const BatchFigures& batch : batches) {
-      if (choices == nullptr || !curve.batching.Covers(batch.batch)) {
+      if (!curve.Covers(batch.batch)) {
         if (!evaluator_.Trace(layout, phase, batch.batch, curve, heads)) {
           return;
         }

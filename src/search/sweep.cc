@@ -106,22 +106,19 @@ class SliceSweep {
   void PriceFormat() {
     Evaluator evaluator(base_);
     std::vector<Point> points = Possible(evaluator);
-    PlanCurve curve;
     for (const Layout& layout : layouts_) {
-      bool lowered = false;
-      bool legal = true;  // as to the head count
+      PlanCurve curve;
       for (Point& point : points) {
-        if (legal && !(lowered && curve.batching.Covers(point.batch.batch))) {
-          legal = evaluator.Trace(layout, phase_, point.batch.batch, curve);
-          lowered = true;
-          result_.counters.lowered += legal ? 1 : 0;
-        }
+        const std::int64_t batch = point.batch.batch;
         ++result_.counters.priced;
-        if (legal) {
-          Keep(evaluator.At(curve, point.batch), evaluator.mesh(), point);
-        } else {
-          ++result_.counters.infeasible;
+        if (!curve.Covers(batch)) {
+          if (!evaluator.Trace(layout, phase_, batch, curve)) {
+            ++result_.counters.infeasible;  // for its head count
+            continue;
+          }
+          ++result_.counters.lowered;
         }
+        Keep(evaluator.At(curve, point.batch), evaluator.mesh(), point);
       }
     }
     for (const Point& point : points) {

@@ -84,7 +84,7 @@ void BM_PlansOfElevenBatches(benchmark::State& state) {
   for (auto _ : state) {
     const Layout& layout = layouts[plans % layouts.size()];
     for (std::int64_t batch = 1; batch <= 1024; batch *= 2) {
-      if (batch == 1 || !curve.batching.Covers(batch)) {
+      if (batch == 1 || !curve.Covers(batch)) {
         benchmark::DoNotOptimize(evaluator.Trace(layout, phase, batch, curve));
       }
       benchmark::DoNotOptimize(evaluator.At(curve, evaluator.FiguresOf(phase, batch)));

@@ -1,14 +1,8 @@
 // Searches over lists from the command line: how they are asked, what is printed, and what is said
 // where nothing answers.
 #include <fmt/format.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include <nlohmann/json.hpp>
-#include <sstream>
-
-#include "cli_test_util.h"
-#include "slicewise/cli/run.h"
+#include "run_here_test_util.h"
 
 namespace slicewise {
 namespace {
@@ -16,33 +10,7 @@ namespace {
 using Json = nlohmann::json;
 using testing::ContainsRegex;
 using testing::HasSubstr;
-using testing::Not;
 using testing::StartsWith;
-
-Outcome RunHere(const Args& args, const Terminal& terminal = {}) {
-  std::ostringstream out;
-  std::ostringstream err;
-  const int code = Run(args, out, err, terminal);
-  return {.exit_code = code, .out = out.str(), .err = err.str()};
-}
-
-// "plan --batch '1, 2'" with no word that holds a blank.
-Outcome RunHere(const std::string& words) { return RunHere(Words(words)); }
-
-Json JsonOf(const std::string& words) {
-  const Outcome outcome = RunHere(words + " --format json");
-  EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-  return Json::parse(outcome.out);
-}
-
-std::vector<std::string> LinesOf(const std::string& text) {
-  std::vector<std::string> lines;
-  std::istringstream stream(text);
-  for (std::string line; std::getline(stream, line);) {
-    lines.push_back(line);
-  }
-  return lines;
-}
 
 TEST(SweepTest, ListsAndRanges) {
   const std::string plan = "plan --model palm-8b --phase decode ";
@@ -330,107 +298,6 @@ TEST(SweepTest, ThreadsChangeNothing) {
   }
 }
 
-const char* const kPareto = "pareto --model palm-8b --max-chips 64 --batch 1..64";
-
-// The same points in all four formats, of both phases and of deployments.
-TEST(ParetoTest, EveryFormatHasThePoints) {
-  const Json json = JsonOf(kPareto);
-  EXPECT_EQ(json.at("schema"), "slicewise-pareto/1");
-  std::size_t points = json.at("deployments").size();
-  for (const char* phase : {"prefill", "decode"}) {
-    points += json.at("phases").at(phase).at("points").size();
-  }
-  EXPECT_GT(points, 10U);
-  const auto run = [](const char* format) {
-    const Outcome outcome = RunHere(std::string(kPareto) + " --format " + format);
-    EXPECT_EQ(outcome.exit_code, 0);
-    EXPECT_EQ(outcome.err, "");
-    return LinesOf(outcome.out);
-  };
-  EXPECT_EQ(run("csv").size(), 1 + points);
-  const auto rows = [&](const char* format, const std::string& begin) {
-    std::size_t count = 0;
-    for (const std::string& line : run(format)) {
-      const std::string text = line.substr(std::min(line.size(), line.find_first_not_of(' ')));
-      count += text.starts_with(begin) && text.size() > begin.size() &&
-                       std::isdigit(static_cast<unsigned char>(text[begin.size()])) != 0
-                   ? 1
-                   : 0;
-    }
-    return count;
-  };
-  EXPECT_EQ(rows("markdown", "| "), points);
-  // In the table: rank, slice, ...; text before the tables begins with a digit once (the lengths).
-  EXPECT_GE(rows("table", ""), points);
-  const Outcome table = RunHere(std::string(kPareto) + " --format table");
-  EXPECT_THAT(table.out, HasSubstr("\nprefill: no other is both faster and cheaper\n"));
-  EXPECT_THAT(table.out, HasSubstr("\nboth phases on one slice, with shared weights\n"));
-  EXPECT_THAT(table.out, HasSubstr("$ per million tokens over time per output token; chips: a "));
-}
-
-TEST(ParetoTest, NothingIsBeatenInBoth) {
-  const Json json = JsonOf(std::string(kPareto) + " --weights bf16,int8");
-  const auto check = [](const Json& points, const char* wait) {
-    ASSERT_GT(points.size(), 1U);
-    for (std::size_t i = 1; i < points.size(); ++i) {
-      EXPECT_LT(points[i - 1].at(wait), points[i].at(wait));
-      EXPECT_GT(points[i - 1].at("dollars_per_million_tokens"),
-                points[i].at("dollars_per_million_tokens"));
-    }
-  };
-  check(json.at("phases").at("prefill").at("points"), "latency_seconds");
-  check(json.at("phases").at("decode").at("points"), "step_seconds");
-}
-
-TEST(ParetoTest, OneLayoutForBothPhases) {
-  const Json two = JsonOf(kPareto).at("deployments");
-  const Json one = JsonOf(std::string(kPareto) + " --same-layout").at("deployments");
-  ASSERT_GT(one.size(), 5U);
-  for (const Json& point : one) {
-    EXPECT_EQ(point.at("prefill_layout"), point.at("decode_layout"));
-  }
-  const auto cheapest = [](const Json& points) {
-    return points.back().at("serving").at("dollars_per_million_tokens").get<double>();
-  };
-  EXPECT_GE(cheapest(one), cheapest(two));
-  EXPECT_LT(cheapest(one), 1.5 * cheapest(two));
-}
-
-// Tables, charts, legends and limits within the terminal.
-TEST(ParetoTest, NoLineIsWiderThanTheTerminal) {
-  const std::string wide =
-      " --model palm-540b --slice all --max-chips 512 --batch 1,32,1024 "
-      "--weights bf16,int8 --ttft 60s --tpot 200ms --min-context 4096";
-  for (std::size_t width : {80U, 120U}) {
-    for (const char* command : {"plan", "pareto"}) {
-      const Outcome outcome = RunHere(Words(command + wide), {.width = width});
-      EXPECT_EQ(outcome.exit_code, 0) << outcome.err;
-      for (const std::string& line : LinesOf(outcome.out)) {
-        EXPECT_LE(line.size(), width) << line;
-        EXPECT_TRUE(line.empty() || line.back() != ' ') << line;
-      }
-    }
-  }
-}
-
-// A mark for each point, unless two share a place: the corners hold the ends.
-TEST(ParetoTest, TheChartHoldsTheFront) {
-  const Outcome outcome =
-      RunHere(Words("pareto --model palm-62b --slice 2x2x2,4x4x4 --batch 1,64,512 --phase decode"),
-              {.width = 80});
-  std::vector<std::string> rows;
-  for (const std::string& line : LinesOf(outcome.out)) {
-    if (line.find(" |") == 9) {
-      rows.push_back(line.substr(11));
-    }
-  }
-  ASSERT_EQ(rows.size(), 14U);
-  EXPECT_EQ(rows.front().front(), 'b') << "the fastest and dearest: 64 chips";
-  EXPECT_EQ(rows.back().back(), 'a') << "the slowest and cheapest: 8 chips";
-  EXPECT_EQ(rows.back().size(), 69U);  // 80 - 9 - 2
-  EXPECT_THAT(outcome.out, HasSubstr("chips: a 8, b 64\n"));
-}
-
 // The commands of docs/search.md print what it shows.
 TEST(SearchDocTest, ShowsWhatTheCommandsPrint) {
   std::size_t commands = 0;
@@ -448,118 +315,6 @@ TEST(SearchDocTest, ShowsWhatTheCommandsPrint) {
     ++commands;
   }
   EXPECT_EQ(commands, 2U);
-}
-
-// Five lines and an empty one: a plan, a bad slice, one that nothing answers, no JSON, lists.
-const char* const kScenarios =
-    R"({"name": "first", "model": "palm-8b", "slice": "2x2x2", "phase": "decode", "batch": 8}
-
-{"name": "second", "model": "palm-8b", "slice": "9x9x9"}
-{"name": "third", "model": "palm-540b", "max_chips": 32, "phase": "decode", "comment": "none"}
-not JSON
-{"model": "palm-8b", "max_chips": 8, "phase": "decode", "batch": "1..4", "weights": "bf16,int8"}
-)";
-
-void ExpectAnswers(const std::string& out) {
-  std::vector<Json> answers;
-  for (const std::string& line : LinesOf(out)) {
-    answers.push_back(Json::parse(line));
-  }
-  ASSERT_EQ(answers.size(), 5U);
-  const std::vector<int> lines = {1, 3, 4, 5, 6};
-  const std::vector<std::string> schemas = {"slicewise-plan/1", "slicewise-error/1",
-                                            "slicewise-plan/1", "slicewise-error/1",
-                                            "slicewise-plan/1"};
-  for (std::size_t i = 0; i < answers.size(); ++i) {
-    EXPECT_EQ(answers[i].at("line"), lines[i]);
-    EXPECT_EQ(answers[i].at("schema"), schemas[i]);
-  }
-  EXPECT_EQ(answers[0].at("name"), "first");
-  EXPECT_EQ(answers[1].at("name"), "second");
-  EXPECT_EQ(answers[2].at("name"), "third");
-  EXPECT_FALSE(answers[4].contains("name"));
-  EXPECT_EQ(answers[0].at("request").at("decode_batch"), 8);
-  EXPECT_THAT(answers[1].at("error").get<std::string>(),
-              HasSubstr("line 3: /slice: slice '9x9x9': tpu-v4 has no such slice"));
-  EXPECT_TRUE(answers[2].at("phases").at("decode").at("plans").empty());
-  EXPECT_EQ(answers[4].at("sweep").at("decode_batches"), Json({1, 2, 4}));
-}
-
-TEST(ScenariosTest, EveryLineIsAnsweredInOrder) {
-  const ScratchDirectory scratch;
-  const std::string path = (scratch.path() / "requests.jsonl").string();
-  WriteFile(path, kScenarios);
-  const Outcome outcome = RunHere({"plan", "--scenarios", path});
-  EXPECT_EQ(outcome.exit_code, 2) << "two lines are bad";
-  ExpectAnswers(outcome.out);
-  const std::vector<std::string> errors = LinesOf(outcome.err);
-  ASSERT_EQ(errors.size(), 2U);
-  EXPECT_THAT(errors[0], StartsWith("slicewise: " + path + " line 3: /slice: "));
-  EXPECT_THAT(errors[1], StartsWith("slicewise: " + path + " line 5: line 1, column 2: "));
-
-  // The first line alone: exit code 0, and the document that plan prints for it.
-  WriteFile(path, LinesOf(kScenarios)[0]);
-  const Outcome good = RunHere({"plan", "--scenarios", path});
-  EXPECT_EQ(good.exit_code, 0);
-  Json answer = Json::parse(good.out);
-  answer.erase("line");
-  answer.erase("name");
-  EXPECT_EQ(answer, JsonOf("plan --model palm-8b --slice 2x2x2 --phase decode --batch 8"));
-
-  // A request that nothing answers is answered.
-  WriteFile(path, LinesOf(kScenarios)[3]);
-  EXPECT_EQ(RunHere({"plan", "--scenarios", path}).exit_code, 0);
-}
-
-TEST(ScenariosTest, FromStandardInputAndIntoAFile) {
-  const ScratchDirectory scratch;
-  WriteFile(scratch.path() / "requests.jsonl", kScenarios);
-  const Process from_input = {.directory = scratch.path(),
-                              .input = (scratch.path() / "requests.jsonl").string()};
-  const Outcome outcome = RunBinary({"plan", "--scenarios", "-"}, from_input);
-  EXPECT_EQ(outcome.exit_code, 2);
-  ExpectAnswers(outcome.out);
-  EXPECT_THAT(outcome.err, StartsWith("slicewise: standard input line 3: /slice: "));
-
-  WriteFile(scratch.path() / "answers.jsonl", std::string(100000, 'x'));
-  const Outcome written = RunBinary(
-      {"plan", "--scenarios", "-", "--output", "answers.jsonl", "--threads", "2"}, from_input);
-  EXPECT_EQ(written.exit_code, 2);
-  EXPECT_EQ(written.out, "");
-  EXPECT_EQ(written.err, outcome.err);
-  EXPECT_EQ(ReadFile(scratch.path() / "answers.jsonl"), outcome.out);
-  EXPECT_EQ(scratch.Files(), (std::vector<std::string>{"answers.jsonl", "requests.jsonl"}));
-}
-
-TEST(ScenariosTest, ALineThatIsNoUtf8IsAnErrorLikeAnyOther) {
-  const ScratchDirectory scratch;
-  const std::string path = (scratch.path() / "requests.jsonl").string();
-  WriteFile(path, "{\"name\": \"\xff\"}\n" + LinesOf(kScenarios)[0] + "\n");
-  const Outcome outcome = RunHere({"plan", "--scenarios", path});
-  EXPECT_EQ(outcome.exit_code, 2);
-  const std::vector<std::string> answers = LinesOf(outcome.out);
-  ASSERT_EQ(answers.size(), 2U);
-  EXPECT_EQ(Json::parse(answers[0]).at("schema"), "slicewise-error/1");
-  EXPECT_EQ(Json::parse(answers[1]).at("name"), "first");
-}
-
-TEST(ScenariosTest, WhatWouldBeIgnoredIsRefused) {
-  ExpectBadInput(RunHere("plan --scenarios f.jsonl --model palm-8b"),
-                 "--model: found a value, expected none beside --scenarios: each line is a whole "
-                 "request");
-  ExpectBadInput(RunHere("plan --scenarios f.jsonl --same-layout"),
-                 "--same-layout: found a value, expected none beside --scenarios: each line is a "
-                 "whole request");
-  ExpectBadInput(RunHere("plan --scenarios /no/such.jsonl"), "cannot read '/no/such.jsonl'");
-  const ScratchDirectory scratch;
-  const std::string path = (scratch.path() / "f.jsonl").string();
-  WriteFile(path, R"({"model": "palm-8b", "slice": "2x2x2", "batchs": 8})");
-  EXPECT_THAT(RunHere({"plan", "--scenarios", path}).err,
-              StartsWith("slicewise: " + path + " line 1: /batchs: "));
-  WriteFile(path, R"({"model": "palm-8b", "slice": "2x2x2", "batch": "1..x"})");
-  EXPECT_EQ(RunHere({"plan", "--scenarios", path}).err,
-            "slicewise: " + path +
-                " line 1: /batch: found 'x', expected a whole number from 1 to 1000000000\n");
 }
 
 }  // namespace

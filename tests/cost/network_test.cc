@@ -25,9 +25,19 @@ Op Collective(OpKind kind, AxisSet axes, Schedule schedule = Schedule::kBlocking
   return op;
 }
 
-Traffic TrafficOf(double volume, double ways) {
-  return {BytesOf(volume), BytesOf(volume * (ways - 1) / ways)};
+TrafficAmount TrafficOf(double volume, double ways) {
+  TrafficAmount traffic;
+  traffic.volume.Add(Follows::kNothing, BytesOf(volume));
+  traffic.sent.Add(Follows::kNothing, BytesOf(volume * (ways - 1) / ways));
+  return traffic;
 }
+
+// The time of traffic that follows no batch.
+struct FixedTime {
+  explicit FixedTime(const CollectiveTime& time)
+      : bandwidth(time.bandwidth.At({1, 1, 1})), latency(time.latency) {}
+  Seconds bandwidth, latency;
+};
 
 AxisSet Axes(const Mesh& mesh, std::string_view names) {
   AxisSet axes;
@@ -37,26 +47,25 @@ AxisSet Axes(const Mesh& mesh, std::string_view names) {
   return axes;
 }
 
-CollectiveTime TimeOf(const Mesh& mesh, OpKind kind, std::string_view axes, double volume,
-                      const Calibration& calibration, Schedule schedule = Schedule::kBlocking,
-                      NetworkKind network = NetworkKind::kTorus) {
+FixedTime TimeOf(const Mesh& mesh, OpKind kind, std::string_view axes, double volume,
+                 const Calibration& calibration, Schedule schedule = Schedule::kBlocking,
+                 NetworkKind network = NetworkKind::kTorus) {
   const AxisSet set = Axes(mesh, axes);
-  return Network(TestChip(), mesh, calibration, network)
-      .Time(Collective(kind, set, schedule), TrafficOf(volume, mesh.Size(set)));
+  return FixedTime(Network(TestChip(), mesh, calibration, network)
+                       .Time(Collective(kind, set, schedule), TrafficOf(volume, mesh.Size(set))));
 }
 
 // Sharding problem 2 on a wrapped 4x4x4, B = 1024, D = 4096, bf16.
 TEST(ScalingBook, AllGatherOverOneAxisTakes23Microseconds) {
   const double volume = 2.0 * 1024 * 4096 / 4;  // D over y: 2BD/Y
-  const CollectiveTime time =
-      TimeOf(MeshOf(4, 4, 4), OpKind::kAllGather, "x", volume, HopCalibration());
+  const FixedTime time = TimeOf(MeshOf(4, 4, 4), OpKind::kAllGather, "x", volume, HopCalibration());
   EXPECT_NEAR(time.bandwidth / Microseconds(1), 23.3 * 3 / 4, 0.05);  // 2,097,152 / 9e10 = 23.3
   EXPECT_NEAR(time.latency / Microseconds(1), 2, 1e-12);              // 4/2 hops
 }
 
 TEST(ScalingBook, AllGatherOverTwoAxesTakes46Microseconds) {
   const double volume = 2.0 * 1024 * 4096;
-  const CollectiveTime time =
+  const FixedTime time =
       TimeOf(MeshOf(4, 4, 4), OpKind::kAllGather, "xy", volume, HopCalibration());
   // 8,388,608 / (2 x 9e10) = 46.6
   EXPECT_NEAR(time.bandwidth / Microseconds(1), 46.6 * 15 / 16, 0.05);
@@ -66,15 +75,14 @@ TEST(ScalingBook, AllGatherOverTwoAxesTakes46Microseconds) {
 TEST(ScalingBook, AllReduceOverOneAxisTakes11Microseconds) {
   // 4BD/(XY 9e10): twice 2BD/(XY), 4 x 1024 x 4096 / 16 = 1,048,576 bytes, 11.65 us
   const double volume = 2 * 2.0 * 1024 * 4096 / 16;
-  const CollectiveTime time =
-      TimeOf(MeshOf(4, 4, 4), OpKind::kAllReduce, "z", volume, HopCalibration());
+  const FixedTime time = TimeOf(MeshOf(4, 4, 4), OpKind::kAllReduce, "z", volume, HopCalibration());
   EXPECT_NEAR(time.bandwidth / Microseconds(1), 11.65 * 3 / 4, 0.05);
   EXPECT_NEAR(time.latency / Microseconds(1), 4, 1e-12);  // there and back
 }
 
 // Sharding problem 3: 64 bytes per device over 2 hops are latency, 2 us.
 TEST(ScalingBook, TinyAllGatherIsLatencyBound) {
-  const CollectiveTime time =
+  const FixedTime time =
       TimeOf(MeshOf(4, 4, 4), OpKind::kAllGather, "x", 128 * 2, HopCalibration());
   EXPECT_NEAR((time.bandwidth + time.latency) / Microseconds(1), 2, 0.01);
   EXPECT_LT(time.bandwidth, time.latency);
@@ -84,11 +92,10 @@ TEST(ScalingBook, TinyAllGatherIsLatencyBound) {
 // one link: 33,554,432 x 3/4 / 4.5e10 = 559 us, and three hops.
 TEST(ScalingBook, UnwrappedAxisHasHalfTheBandwidthAndAllTheHops) {
   const double volume = 2.0 * 2048 * 8192;
-  const CollectiveTime open =
-      TimeOf(MeshOf(2, 4, 4), OpKind::kAllGather, "y", volume, HopCalibration());
+  const FixedTime open = TimeOf(MeshOf(2, 4, 4), OpKind::kAllGather, "y", volume, HopCalibration());
   EXPECT_NEAR(open.bandwidth / Microseconds(1), 559, 1);
   EXPECT_NEAR(open.latency / Microseconds(1), 3, 1e-12);
-  const CollectiveTime closed =
+  const FixedTime closed =
       TimeOf(MeshOf(4, 4, 4), OpKind::kAllGather, "y", volume, HopCalibration());
   EXPECT_DOUBLE_EQ(open.bandwidth / closed.bandwidth, 2);
 }
@@ -169,8 +176,7 @@ TEST(PaperNetwork, IsVolumeOver270Gigabytes) {
     for (Schedule schedule :
          {Schedule::kBlocking, Schedule::kLoopedOneWay, Schedule::kLoopedTwoWay}) {
       for (const char* axes : {"x", "yz", "xyz"}) {
-        const CollectiveTime time =
-            TimeOf(mesh, kind, axes, 27e9, rough, schedule, NetworkKind::kPaper);
+        const FixedTime time = TimeOf(mesh, kind, axes, 27e9, rough, schedule, NetworkKind::kPaper);
         EXPECT_DOUBLE_EQ(time.bandwidth / SecondsOf(1), 0.1);  // 27e9 / 270e9
         EXPECT_EQ(time.latency, Seconds());
       }
@@ -187,7 +193,7 @@ TEST(PaperNetwork, IsVolumeOver270Gigabytes) {
 TEST(Network, NothingSentTakesNoTime) {
   const Mesh mesh = MeshOf(4, 4, 4);
   const Network network(TestChip(), mesh, RoughCalibration(), NetworkKind::kTorus);
-  const CollectiveTime time = network.Time(Collective(OpKind::kAllGather, Axes(mesh, "x")), {});
+  const FixedTime time(network.Time(Collective(OpKind::kAllGather, Axes(mesh, "x")), {}));
   EXPECT_EQ(time.bandwidth + time.latency, Seconds());
 }
 
@@ -202,8 +208,8 @@ TEST(Network, ReduceScatterThenAllGatherIsAllReduce) {
           const AxisSet axes = AxisSet::FromBits(bits);
           const Network network(TestChip(), mesh, calibration, kind);
           const auto seconds = [&](OpKind op, double volume) {
-            const CollectiveTime time =
-                network.Time(Collective(op, axes), TrafficOf(volume, mesh.Size(axes)));
+            const FixedTime time(
+                network.Time(Collective(op, axes), TrafficOf(volume, mesh.Size(axes))));
             return (time.bandwidth + time.latency).base();
           };
           const double bytes = 1 << 20;

@@ -86,8 +86,8 @@ TEST(PlanCurve, IsThePlanOfEveryBatchThatItCovers) {
           setting.workload.SetBatch(phase, batch);
           evaluator.SetWorkload(setting.workload);
           const Plan direct = *evaluator.Evaluate(layout, phase);
-          ASSERT_EQ(curve.batching.Covers(batch), SameOps(traced, evaluator.program()));
-          if (!curve.batching.Covers(batch)) {
+          ASSERT_EQ(curve.Covers(batch), SameOps(traced, evaluator.program()));
+          if (!curve.Covers(batch)) {
             continue;
           }
           ++reused;

@@ -26,15 +26,10 @@ namespace slicewise {
 enum class NetworkKind : std::uint8_t { kTorus, kPaper };
 [[nodiscard]] std::string_view Name(NetworkKind kind);
 
-struct CollectiveRate {
-  double seconds_per_volume_byte = 0;
-  double seconds_per_sent_byte = 0;
-  Seconds latency;  // hops and launch, of a collective that sends anything
-};
-
+// To be taken at the same sequences as the traffic.
 struct CollectiveTime {
-  Seconds bandwidth;  // bytes over links
-  Seconds latency;    // hops and launch
+  Amount<Seconds> bandwidth;  // bytes over links
+  Seconds latency;            // hops and launch; none where nothing is sent
 };
 
 // Directed-link load of an all-to-all over the axes, in messages of one source-destination pair:
@@ -48,8 +43,7 @@ class Network {
  public:
   Network(const Chip& chip, const Mesh& mesh, const Calibration& calibration, NetworkKind kind);
 
-  [[nodiscard]] CollectiveRate Rate(const Op& op) const;
-  [[nodiscard]] CollectiveTime Time(const Op& op, const Traffic& traffic) const;
+  [[nodiscard]] CollectiveTime Time(const Op& op, const TrafficAmount& traffic) const;
 
  private:
   struct Entry {

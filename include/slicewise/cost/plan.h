@@ -89,6 +89,10 @@ struct PlanCurve {
     Bound bound = Bound::kCompute;
     MemoryUse memory;
   } last;
+  bool traced = false;
+
+  // Whether its ops are those of this batch.
+  [[nodiscard]] bool Covers(std::int64_t batch) const { return traced && batching.Covers(batch); }
 };
 
 // What a plan takes from the batch of its phase beside its curve.
