@@ -43,8 +43,8 @@ void AddSearchOptions(CLI::App& app, RequestOptions& o) {
   app.add_option("--top", o.top, "plans to print per phase (default 5)");
   app.add_option(
       "--layouts", o.layouts,
-      "paper, or all: with weights replicated over axes (R) and the KV cache sharded over "
-      "its length (S) too (default paper)");
+      "paper, or all: with weights replicated over axes (R), the KV cache sharded over its "
+      "length (S) and axes split into factors (x1, x2) too (default paper)");
 }
 
 void AddSweepOptions(CLI::App& app, RequestOptions& o) {

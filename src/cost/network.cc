@@ -3,24 +3,23 @@
 #include <algorithm>
 #include <cmath>
 #include <queue>
+#include <utility>
 #include <vector>
 
 namespace slicewise {
 namespace {
 
-int Hops(const MeshAxis& axis) { return axis.wraps ? axis.size / 2 : axis.size - 1; }
-
 // Pairs (ordered) of a ring or line of k chips whose minimal route crosses one given directed link
-// in one direction, ties split both ways, on the busiest link.
-double LineLoad(const MeshAxis& axis) {
-  const int k = axis.size;
-  if (axis.wraps) {
+// in one direction, ties split both ways, on the busiest link; times the rows that share it.
+double RowLoad(const MeshAxis& row) {
+  const int k = row.size;
+  if (row.wraps) {
     // k chips, each at total distance floor(k^2/4) from the others, over 2k directed links.
     const int distance = k * k / 4;
-    return distance / 2.0;
+    return row.stride * distance / 2.0;
   }
   const int near = k / 2;
-  return static_cast<double>(near) * (k - near);
+  return static_cast<double>(row.stride) * near * (k - near);
 }
 
 // Sum of minimal distances from one chip of a twisted torus: wrapping along a short dimension (size
@@ -64,21 +63,45 @@ double TwistedDistanceSum(const Slice& slice) {
   return sum;
 }
 
+using Rows = std::vector<MeshAxis>;
+
+double ExchangeLoad(const Mesh& mesh, AxisSet axes, const Rows& rows) {
+  if (mesh.slice().twisted && axes == mesh.all()) {
+    return TwistedDistanceSum(mesh.slice()) / 6;
+  }
+  double load = 0;
+  for (const MeshAxis& row : rows) {
+    // The other rows' chips send through this row too.
+    load = std::max(load, RowLoad(row) * mesh.Size(axes) / row.size);
+  }
+  return load;
+}
+
+// Takes the rows of larger stride first.
+double LoopLoad(Rows& rows) {
+  std::sort(rows.begin(), rows.end(), [](const MeshAxis& a, const MeshAxis& b) {
+    return std::pair(-a.stride, a.physical) < std::pair(-b.stride, b.physical);
+  });
+  double passed = 0;  // blocks over the links of one chip
+  double covered = 1;
+  for (const MeshAxis& row : rows) {
+    passed += covered * (row.size - 1) * row.stride;
+    covered *= row.size;
+  }
+  return passed / (covered - 1);
+}
+
 }  // namespace
 
 std::string_view Name(NetworkKind kind) { return kind == NetworkKind::kTorus ? "torus" : "paper"; }
 
 double AllToAllLoad(const Mesh& mesh, AxisSet axes) {
-  if (mesh.slice().twisted && axes == mesh.all()) {
-    return TwistedDistanceSum(mesh.slice()) / 6;
-  }
-  double load = 0;
-  for (int axis : axes) {
-    // The other axes' chips send through this axis's lines too.
-    const double lines = mesh.Size(axes) / mesh.axis(axis).size;
-    load = std::max(load, LineLoad(mesh.axis(axis)) * lines);
-  }
-  return load;
+  return ExchangeLoad(mesh, axes, mesh.Rows(axes));
+}
+
+double OneWayLoad(const Mesh& mesh, AxisSet axes) {
+  Rows rows = mesh.Rows(axes);
+  return LoopLoad(rows);
 }
 
 Network::Network(const Chip& chip, const Mesh& mesh, const Calibration& calibration,
@@ -91,23 +114,24 @@ Network::Network(const Chip& chip, const Mesh& mesh, const Calibration& calibrat
     double links = 0;
     double widest = 0;
     double hops = 0;
-    for (int axis : axes) {
-      const double own = mesh.axis(axis).wraps ? 2 : 1;
-      links += own;
-      widest = std::max(widest, own);
-      hops += Hops(mesh.axis(axis));
+    Rows rows = mesh.Rows(axes);
+    for (const MeshAxis& row : rows) {
+      links += Links(row);
+      widest = std::max(widest, Links(row));
+      hops += Hops(row);
     }
     links = widest + (links - widest) * calibration.axis_concurrency;
     const double ways = mesh.Size(axes);
     const double effective = link * calibration.link_bandwidth;
     entry.seconds_per_byte = 1 / (links * effective);
     // One pair's message is sent / (K - 1).
-    entry.exchange_per_byte = AllToAllLoad(mesh, axes) / (ways - 1) / effective;
+    entry.exchange_per_byte = ExchangeLoad(mesh, axes, rows) / (ways - 1) / effective;
     entry.ring_latency = hops * calibration.hop_latency;
-    entry.loop_latency = (ways - 1) * calibration.hop_latency;
+    const double one_way = LoopLoad(rows);
+    entry.loop_per_byte = one_way / (link * calibration.gather_bandwidth);
+    entry.loop_latency = (ways - 1) * one_way * calibration.hop_latency;
     entry.exchange_latency = entry.ring_latency + (ways - 1) * calibration.message_latency;
   }
-  loop_per_byte_ = 1 / (link * calibration.gather_bandwidth);
   launch_latency_ = calibration.launch_latency;
   paper_per_byte_ = 1 / chip.paper_bandwidth.base();
 }
@@ -133,7 +157,8 @@ CollectiveTime Network::Time(const Op& op, const TrafficAmount& traffic) const {
             SecondsOf(entry.exchange_latency + launch_latency_)};
   }
   if (op.schedule == Schedule::kLoopedOneWay && !ideal_schedules_) {
-    return {over(traffic.sent, loop_per_byte_), SecondsOf(entry.loop_latency + launch_latency_)};
+    return {over(traffic.sent, entry.loop_per_byte),
+            SecondsOf(entry.loop_latency + launch_latency_)};
   }
   const double rounds = op.kind == OpKind::kAllReduce ? 2 : 1;
   return {over(traffic.sent, entry.seconds_per_byte),

@@ -11,11 +11,24 @@ namespace {
 
 using Blocks = std::vector<Values>;
 
-// One term of a collective in one group of chips.
+// One term of a collective among the chips along its physical axes: one group, or several that
+// share links. Chips are numbered as in emulator/schedule.h.
 class Exchange {
  public:
-  Exchange(Machine& machine, const Term& term, AxisSet axes, const std::vector<int>& chips)
-      : machine_(machine), term_(term), axes_(axes), chips_(chips), count_(chips.size()) {}
+  // `group_of` says for every chip of the slice which group it belongs to.
+  Exchange(Machine& machine, const Term& term, AxisSet axes, const std::vector<int>& chips,
+           const std::vector<int>& group_of)
+      : machine_(machine), term_(term), axes_(axes), chips_(chips), count_(chips.size()) {
+    const auto group = [&](std::size_t i) { return group_of[static_cast<std::size_t>(Chip(i))]; };
+    peers_.resize(count_);
+    for (std::size_t i = 0; i < count_; ++i) {
+      for (std::size_t j = 0; j < count_; ++j) {
+        if (group(i) == group(j)) {
+          peers_[i].push_back(j);
+        }
+      }
+    }
+  }
 
   void Run(OpKind kind) {
     switch (kind) {
@@ -78,7 +91,7 @@ class Exchange {
     AddTime(list);
   }
 
-  // All groups do the same at the same time on links of their own: the first one is timed.
+  // Elsewhere the same happens at the same time on links of its own: the first is timed.
   void AddTime(const MessageList& list) {
     if (chips_[0] != 0) {
       return;
@@ -106,19 +119,16 @@ class Exchange {
   }
 
   void Gather() {
-    Blocks held(count_ * count_);
+    block_elements_ = machine_.Read(term_.lhs, Chip(0)).size();
+    Blocks held(count_ * count_, Values::Constant(block_elements_, kNothing));
     for (std::size_t i = 0; i < count_; ++i) {
-      const Values& own = machine_.Read(term_.lhs, Chip(i));
-      block_elements_ = own.size();
-      for (std::size_t j = 0; j < count_; ++j) {
-        held[i * count_ + j] = i == j ? own : Values::Constant(own.size(), kNothing);
-      }
+      held[i * count_ + i] = machine_.Read(term_.lhs, Chip(i));
     }
     Travel(Schedule(0), held, false);
     for (std::size_t i = 0; i < count_; ++i) {
       const Box box = machine_.BoxOf(term_.out, Chip(i));
       Values values = Empty(box);
-      for (std::size_t j = 0; j < count_; ++j) {
+      for (std::size_t j : peers_[i]) {
         Overlay(machine_.placement, box, values.data(), machine_.BoxOf(term_.lhs, Chip(j)),
                 held[i * count_ + j].data());
       }
@@ -148,13 +158,13 @@ class Exchange {
   }
 
   void Scatter() {
-    Blocks held(count_ * count_);
+    block_elements_ = Chunk(0, 0).size();
+    Blocks held(count_ * count_, Values::Zero(block_elements_));
     for (std::size_t i = 0; i < count_; ++i) {
-      for (std::size_t j = 0; j < count_; ++j) {
+      for (std::size_t j : peers_[i]) {
         held[i * count_ + j] = Chunk(i, j);
       }
     }
-    block_elements_ = held[0].size();
     Travel(Schedule(1), held, true);
     for (std::size_t i = 0; i < count_; ++i) {
       const Box box = machine_.BoxOf(term_.out, Chip(i));
@@ -164,17 +174,20 @@ class Exchange {
     }
   }
 
-  // A reduce-scatter and an all-gather of the flat shard, padded to one chunk for each chip.
+  // A reduce-scatter and an all-gather of the flat shard, padded to one chunk for each member.
   void Reduce() {
     const std::int64_t elements = machine_.Read(term_.lhs, Chip(0)).size();
-    const auto ways = static_cast<std::int64_t>(count_);
+    const auto ways = static_cast<std::int64_t>(peers_[0].size());
     block_elements_ = (elements + ways - 1) / ways;
     Blocks held(count_ * count_, Values::Zero(block_elements_));
+    const auto element = [&](std::size_t i, std::int64_t e) -> double& {
+      const std::size_t peer = peers_[i][static_cast<std::size_t>(e / block_elements_)];
+      return held[i * count_ + peer][e % block_elements_];
+    };
     for (std::size_t i = 0; i < count_; ++i) {
       const Values& own = machine_.Read(term_.lhs, Chip(i));
       for (std::int64_t e = 0; e < elements; ++e) {
-        held[i * count_ + static_cast<std::size_t>(e / block_elements_)][e % block_elements_] =
-            own[e];
+        element(i, e) = own[e];
       }
     }
     Travel(Schedule(1), held, true);
@@ -182,8 +195,7 @@ class Exchange {
     for (std::size_t i = 0; i < count_; ++i) {
       Values flat(elements);
       for (std::int64_t e = 0; e < elements; ++e) {
-        flat[e] =
-            held[i * count_ + static_cast<std::size_t>(e / block_elements_)][e % block_elements_];
+        flat[e] = element(i, e);
       }
       const Box box = machine_.BoxOf(term_.out, Chip(i));
       Values values = Empty(box);
@@ -204,8 +216,10 @@ class Exchange {
     const MessageList& list = Schedule(2);
     Blocks leaving(count_ * count_);
     Blocks arrived(count_ * count_);
-    for (std::size_t block = 0; block < leaving.size(); ++block) {
-      leaving[block] = Chunk(block / count_, block % count_);
+    for (std::size_t i = 0; i < count_; ++i) {
+      for (std::size_t j : peers_[i]) {
+        leaving[i * count_ + j] = Chunk(i, j);
+      }
     }
     block_elements_ = leaving[0].size();
     for (std::size_t i = 0; i < count_; ++i) {
@@ -243,7 +257,7 @@ class Exchange {
   void PutTogether(std::size_t to, const Blocks& arrived) {
     const Box box = machine_.BoxOf(term_.out, Chip(to));
     Values values = Empty(box);
-    for (std::size_t from = 0; from < count_; ++from) {
+    for (std::size_t from : peers_[to]) {
       Overlay(machine_.placement, box, values.data(), ChunkBox(from, to),
               arrived[from * count_ + to].data());
     }
@@ -256,6 +270,7 @@ class Exchange {
   AxisSet axes_;
   const std::vector<int>& chips_;
   std::size_t count_;
+  std::vector<std::vector<std::size_t>> peers_;  // by chip, itself included, in order
   std::int64_t block_elements_ = 0;
 };
 
@@ -278,8 +293,17 @@ void RunCollective(Machine& machine) {
   traffic = {};
   for (std::size_t i = 0; i < op.term_count; ++i) {
     const AxisSet axes = AxesOf(machine, op, op.terms[i]);
-    for (const std::vector<int>& chips : Groups(machine.program.mesh, axes)) {
-      Exchange(machine, op.terms[i], axes, chips).Run(op.kind);
+    const Mesh& mesh = machine.program.mesh;
+    std::vector<int> group_of(static_cast<std::size_t>(machine.chips));
+    int number = 0;
+    for (const std::vector<int>& group : Groups(mesh, axes)) {
+      for (int chip : group) {
+        group_of[static_cast<std::size_t>(chip)] = number;
+      }
+      ++number;
+    }
+    for (const std::vector<int>& chips : Groups(mesh, mesh.Whole(axes))) {
+      Exchange(machine, op.terms[i], axes, chips, group_of).Run(op.kind);
     }
   }
   const auto& links = machine.link_bytes[machine.op];

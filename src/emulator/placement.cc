@@ -144,7 +144,8 @@ const Held* Placement::Of(Dim dim, AxisSet sharding, int chip) {
       for (int axis : sharding) {
         const MeshAxis& info = program_.mesh.axis(axis);
         const int digit = position / layout.stride[static_cast<std::size_t>(axis)] % info.size;
-        if (digit != at[static_cast<std::size_t>(info.physical)]) {
+        const int coordinate = at[static_cast<std::size_t>(info.physical)];
+        if (digit != coordinate / info.stride % info.size) {
           return false;
         }
       }

@@ -105,7 +105,8 @@ std::vector<std::vector<int>> Groups(const Mesh& mesh, AxisSet axes) {
     int number = 0;
     for (int axis : set) {
       const MeshAxis& info = mesh.axis(axis);
-      number = number * info.size + at[static_cast<std::size_t>(info.physical)];
+      const int coordinate = at[static_cast<std::size_t>(info.physical)];
+      number = number * info.size + coordinate / info.stride % info.size;
     }
     return static_cast<std::size_t>(number);
   };

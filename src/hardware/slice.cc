@@ -175,42 +175,4 @@ bool CanTwist(const std::array<int, 3>& dims, const Chip& chip) {
          (d[1] == d[0] || d[1] == 2 * d[0]);
 }
 
-Mesh::Mesh(const Slice& slice) : slice_(slice) {
-  for (int physical = 0; physical < 3; ++physical) {
-    const int size = slice.dims[static_cast<std::size_t>(physical)];
-    if (size > 1) {
-      axes_[static_cast<std::size_t>(axis_count_++)] = {
-          .size = size, .physical = physical, .wraps = slice.wraps};
-    }
-  }
-  for (unsigned bits = 0; bits < sizes_.size(); ++bits) {
-    double product = 1;
-    for (int axis : AxisSet::FromBits(bits) & all()) {
-      product *= axes_[static_cast<std::size_t>(axis)].size;
-    }
-    sizes_[bits] = product;
-  }
-}
-
-char Mesh::name(int index) const { return static_cast<char>('x' + axis(index).physical); }
-
-int Mesh::Find(char name) const {
-  for (int index = 0; index < axis_count_; ++index) {
-    if (this->name(index) == name) {
-      return index;
-    }
-  }
-  return -1;
-}
-
-std::string Mesh::Names(AxisSet set) const { return Names(AxisOrder(set)); }
-
-std::string Mesh::Names(const AxisOrder& order) const {
-  std::string names;
-  for (int position = 0; position < order.size(); ++position) {
-    names += name(order[position]);
-  }
-  return names;
-}
-
 }  // namespace slicewise

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <vector>
 
@@ -18,15 +19,46 @@ struct Letter {
   AxisSet axes;
 };
 
-// Prints "Bx.Hyz"; with no axes at all the second letter alone.
-std::string Letters(const std::array<Letter, 3>& letters, const Mesh& mesh) {
-  std::string text;
+char* Write(std::string_view text, char* out) { return std::copy(text.begin(), text.end(), out); }
+
+// "Bx.Hyz"; with no axes at all the second letter alone.
+char* WriteLetters(const std::array<Letter, 3>& letters, const Mesh& mesh, char* out) {
+  char* const begin = out;
   for (const Letter& item : letters) {
     if (!item.axes.empty()) {
-      text += (text.empty() ? "" : ".") + std::string(1, item.letter) + mesh.Names(item.axes);
+      if (out != begin) {
+        *out++ = '.';
+      }
+      *out++ = item.letter;
+      out = mesh.WriteNames(AxisOrder(item.axes), out);
     }
   }
-  return text.empty() ? std::string(1, letters[1].letter) : text;
+  if (out == begin) {
+    *out++ = letters[1].letter;
+  }
+  return out;
+}
+
+std::array<Letter, 3> WeightLetters(const Layout& layout) {
+  return {{{'E', layout.weights_embed}, {'F', layout.weights_ffn}, {'R', layout.replicas}}};
+}
+
+std::array<Letter, 3> AttentionLetters(const Layout& layout) {
+  return {{{'B', layout.attention_batch},
+           {'H', layout.attention_heads},
+           {'S', layout.attention_sequence}}};
+}
+
+char* WriteFfn(const Layout& layout, const Mesh& mesh, char* out) {
+  return layout.gathered.empty() ? Write("ws", out)
+                                 : mesh.WriteNames(AxisOrder(layout.gathered), Write("wg-", out));
+}
+
+// The text of one part, as `write` puts it down.
+template <typename WritePart>
+std::string TextOf(WritePart&& write) {
+  std::array<char, std::size_t{2} * kMaxMeshAxes + 6> text;
+  return std::string(text.data(), write(text.data()));
 }
 
 std::vector<std::string_view> Split(std::string_view text, char separator) {
@@ -98,22 +130,44 @@ class Parser {
   }
 
  private:
+  // Axes of length 1 are dropped.
   AxisSet Axes(std::string_view names, std::size_t part) const {
     AxisSet axes;
-    std::string seen;
-    for (char name : names) {
-      if (name < 'x' || name > 'z') {
-        Fail(fmt::format("in '{}' '{}' is not an axis; the axes are x, y, z", parts_[part], name));
+    std::array<unsigned, 3> seen = {};  // by physical axis: 1 its major factor, 2 its minor
+    while (!names.empty()) {
+      const char letter = names.front();
+      if (letter < 'x' || letter > 'z') {
+        Fail(
+            fmt::format("in '{}' '{}' is not an axis; the axes are x, y, z, and their factors x1, "
+                        "x2 and so on",
+                        parts_[part], letter));
       }
-      if (seen.find(name) != std::string::npos) {
+      const unsigned factor = names.size() > 1 && (names[1] == '1' || names[1] == '2')
+                                  ? static_cast<unsigned>(names[1] - '0')
+                                  : 0;
+      const unsigned halves = factor == 0 ? 3 : factor;
+      unsigned& before = seen[static_cast<std::size_t>(letter - 'x')];
+      if ((before & halves) != 0) {
+        const std::string name = factor == 0 || before == 3 ? std::string(1, letter)
+                                                            : fmt::format("{}{}", letter, factor);
         Fail(fmt::format("in '{}' axis {} appears twice", parts_[part], name));
       }
-      seen += name;
-      if (const int index = mesh_.Find(name); index >= 0) {
-        axes |= AxisSet::Of(index);
-      }
+      before |= halves;
+      axes |= factor == 0 ? mesh_.Physical(letter - 'x') : Factor(letter, factor, part);
+      names.remove_prefix(factor == 0 ? 1 : 2);
     }
     return axes;
+  }
+
+  AxisSet Factor(char letter, unsigned factor, std::size_t part) const {
+    const AxisSet both = mesh_.Physical(letter - 'x');
+    if (both.count() < 2) {
+      Fail(
+          fmt::format("in '{0}' {1}{2} is a factor of {1}, which is {3} long in {4}; only an even "
+                      "length of 4 or more has factors",
+                      parts_[part], letter, factor, mesh_.IntSize(both), ToString(mesh_.slice())));
+    }
+    return AxisSet::Of(both.first() + static_cast<int>(factor) - 1);
   }
 
   std::string_view text_;
@@ -134,29 +188,45 @@ std::string WeightsWords(const Layout& layout) {
 
 }  // namespace
 
-std::string WeightsText(const Layout& layout, const Mesh& mesh) {
-  return Letters({{{'E', layout.weights_embed}, {'F', layout.weights_ffn}, {'R', layout.replicas}}},
-                 mesh);
+AxisSet SplitAxes(const Layout& layout, const Mesh& mesh) {
+  AxisSet split;
+  for (AxisSet set : {layout.weights_embed, layout.weights_ffn, layout.replicas, layout.gathered,
+                      layout.attention_batch, layout.attention_heads, layout.attention_sequence,
+                      layout.residual.value_or(AxisSet())}) {
+    split |= mesh.Whole(mesh.Factors(set));
+  }
+  return split;
 }
 
-std::string FfnText(const Layout& layout, const Mesh& mesh) {
-  return layout.gathered.empty() ? "ws" : "wg-" + mesh.Names(layout.gathered);
+bool IsBeyondPaper(const Layout& layout, const Mesh& mesh) {
+  return !layout.replicas.empty() || !layout.attention_sequence.empty() ||
+         !SplitAxes(layout, mesh).empty();
 }
 
-std::string AttentionText(const Layout& layout, const Mesh& mesh) {
-  return Letters({{{'B', layout.attention_batch},
-                   {'H', layout.attention_heads},
-                   {'S', layout.attention_sequence}}},
-                 mesh);
+LayoutText::LayoutText(const Layout& layout, const Mesh& mesh) {
+  char* out = WriteLetters(WeightLetters(layout), mesh, text_.data());
+  out = WriteFfn(layout, mesh, Write("/", out));
+  out = WriteLetters(AttentionLetters(layout), mesh, Write("/", out));
+  if (layout.residual) {
+    out = mesh.WriteNames(AxisOrder(*layout.residual), Write("/E", out));
+  }
+  size_ = static_cast<std::size_t>(out - text_.data());
 }
 
 std::string ToString(const Layout& layout, const Mesh& mesh) {
-  std::string text = fmt::format("{}/{}/{}", WeightsText(layout, mesh), FfnText(layout, mesh),
-                                 AttentionText(layout, mesh));
-  if (layout.residual) {
-    text += "/E" + mesh.Names(*layout.residual);
-  }
-  return text;
+  return std::string(LayoutText(layout, mesh).view());
+}
+
+std::string WeightsText(const Layout& layout, const Mesh& mesh) {
+  return TextOf([&](char* out) { return WriteLetters(WeightLetters(layout), mesh, out); });
+}
+
+std::string FfnText(const Layout& layout, const Mesh& mesh) {
+  return TextOf([&](char* out) { return WriteFfn(layout, mesh, out); });
+}
+
+std::string AttentionText(const Layout& layout, const Mesh& mesh) {
+  return TextOf([&](char* out) { return WriteLetters(AttentionLetters(layout), mesh, out); });
 }
 
 Layout ParseLayout(std::string_view text, const Mesh& mesh) {
@@ -288,6 +358,13 @@ LayoutFilter::LayoutFilter(std::string_view text, const Mesh& mesh) {
       residual_ = parser.Residual();
     }
   }
+  const auto beyond = [&](const std::optional<Triple>& part) {
+    return part && (!part->third.empty() || !mesh.Factors(part->first).empty() ||
+                    !mesh.Factors(part->second).empty());
+  };
+  beyond_paper_ = beyond(weights_) || beyond(attention_) ||
+                  (ffn_ && !mesh.Factors(*ffn_).empty()) ||
+                  (residual_ && !mesh.Factors(*residual_).empty());
   if (exact()) {
     // One layout: a mistake in it is worth its reason, not an empty result.
     const Layout layout = ParseLayout(text, mesh);

@@ -10,11 +10,13 @@ namespace {
 
 double RoundUp(double value, double multiple) { return std::ceil(value / multiple) * multiple; }
 
-// The shortest beginning of `order` whose axes number at least `ways` chips.
-AxisOrder Prefix(const AxisOrder& order, double ways, const Mesh& mesh) {
+// The shortest beginning of `order` whose axes number at least `ways` chips. Factors are taken
+// together but for those of `split` axes.
+AxisOrder Prefix(const AxisOrder& order, double ways, AxisSet split, const Mesh& mesh) {
   AxisOrder prefix;
   for (int i = 0; i < order.size() && mesh.Size(prefix.set()) < ways; ++i) {
-    prefix.Append(AxisSet::Of(order[i]));
+    const AxisSet axis = AxisSet::Of(order[i]);
+    prefix.Append((split.Has(order[i]) ? axis : mesh.Whole(axis)) - prefix.set());
   }
   return prefix;
 }
@@ -106,8 +108,18 @@ void Lowering::SetHeadDims() {
   const AxisSet ffn_batch = ffn_ & batch_;
   const AxisSet ffn_gathered = weights_ffn_ & gathered_;
   const bool grouped = model_.kv_heads > 1 && !model_.multihead();
+  // Factors before whole axes, so that names do not matter: a prefix of the order cuts KV heads.
+  const AxisSet split = grouped ? SplitAxes(layout_, mesh_) : AxisSet();
+  const auto digits = [&](std::initializer_list<AxisSet> sets) {
+    AxisOrder order;
+    for (AxisSet set : sets) {
+      order.Append(set & split);
+      order.Append(set - split);
+    }
+    return order;
+  };
   const AxisOrder order =
-      grouped ? Joined({ffn_heads, embed_ & heads_, ffn_batch, FfnSequence(), ffn_gathered})
+      grouped ? digits({ffn_heads, embed_ & heads_, ffn_batch, FfnSequence(), ffn_gathered})
               : Joined({weights_ffn_, embed_ & heads_});
   SetDim(Dim::kHeads, static_cast<double>(model_.query_heads), stored_heads_, order);
   const double head_dim = static_cast<double>(model_.head_dim);
@@ -119,13 +131,14 @@ void Lowering::SetHeadDims() {
     cache_axes_ = heads_;
     return;
   }
-  SetKvDim(Dim::kKvHeads, Joined({ffn_heads, ffn_batch, FfnSequence(), ffn_gathered}), kv_axes_);
-  SetKvDim(Dim::kCacheKvHeads, Joined({ffn_heads, embed_ & heads_}), cache_axes_);
+  SetKvDim(Dim::kKvHeads, digits({ffn_heads, ffn_batch, FfnSequence(), ffn_gathered}), split,
+           kv_axes_);
+  SetKvDim(Dim::kCacheKvHeads, digits({ffn_heads, embed_ & heads_}), split, cache_axes_);
 }
 
-void Lowering::SetKvDim(Dim dim, const AxisOrder& all, AxisSet& axes) {
+void Lowering::SetKvDim(Dim dim, const AxisOrder& all, AxisSet split, AxisSet& axes) {
   const double kv_heads = static_cast<double>(model_.kv_heads);
-  const AxisOrder order = Prefix(all, kv_heads, mesh_);
+  const AxisOrder order = Prefix(all, kv_heads, split, mesh_);
   axes = order.set();
   const std::int64_t ways = mesh_.IntSize(axes);
   const double slots = static_cast<double>(ways * KvHeadsPerShard(model_.kv_heads, ways));

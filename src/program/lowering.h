@@ -23,8 +23,7 @@ inline AxisOrder Joined(std::initializer_list<AxisSet> sets) {
   return order;
 }
 
-// Ids of up to five tensors that travel together.
-using TensorList = FixedVector<TensorId, 5>;
+using TensorList = FixedVector<TensorId, 5>;  // tensors that travel together
 
 class Lowering {
  public:
@@ -32,6 +31,7 @@ class Lowering {
       : model_(*request.model),
         work_(*request.workload),
         phase_(request.phase),
+        layout_(layout),
         mesh_(mesh),
         p_(program),
         weights_embed_(layout.weights_embed),
@@ -64,7 +64,7 @@ class Lowering {
   // attention the axes that stay in heads are the major digits. Otherwise any order will do and the
   // stored one is the weights'.
   void SetHeadDims();
-  void SetKvDim(Dim dim, const AxisOrder& all, AxisSet& axes);
+  void SetKvDim(Dim dim, const AxisOrder& all, AxisSet split, AxisSet& axes);
 
   // --- tensors ----------------------------------------------------------------------------------
   TensorId Add(TensorRole role, DataType type, Lifetime lifetime, bool per_layer,
@@ -83,7 +83,6 @@ class Lowering {
   Op& Emit(OpKind kind, Part part);
   void AddTerm(Op& op, TensorId lhs, TensorId rhs, TensorId out);
   TensorId Map(Elementwise function, Part part, TensorId lhs, TensorId rhs, TensorId out);
-
   // A collective of one term; returns `out`. With no axes nothing is emitted and `lhs` is returned.
   TensorId Move(OpKind kind, Part part, AxisSet axes, TensorId lhs, TensorId out);
 
@@ -173,6 +172,7 @@ class Lowering {
   const Model& model_;
   const Workload& work_;
   const Phase phase_;
+  const Layout& layout_;
   const Mesh& mesh_;
   Program& p_;
   const AxisSet weights_embed_, weights_ffn_, gathered_, replicas_;
@@ -192,8 +192,8 @@ class Lowering {
   TensorId ffn_in_ = kNoTensor, ffn_gate_ = kNoTensor, ffn_out_ = kNoTensor;
   TensorId ffn_in_bias_ = kNoTensor, ffn_gate_bias_ = kNoTensor, ffn_out_bias_ = kNoTensor;
   TensorId query_weights_ = kNoTensor, key_weights_ = kNoTensor, value_weights_ = kNoTensor;
-  TensorId output_weights_ = kNoTensor, output_bias_ = kNoTensor;
   TensorId query_bias_ = kNoTensor, key_bias_ = kNoTensor, value_bias_ = kNoTensor;
+  TensorId output_weights_ = kNoTensor, output_bias_ = kNoTensor;
   TensorId key_cache_ = kNoTensor, value_cache_ = kNoTensor;
 };
 

@@ -37,16 +37,33 @@ void AddTensors(const Program& program, const Op& op, ExplainedOp& out) {
   }
 }
 
+// "partial to E": what a term does with one axis.
+std::string MoveText(const Program& program, const Term& term, int axis) {
+  const AxisMove move = MoveOf(program, term, axis);
+  const std::string from = move.from_partial ? "partial"
+                           : move.has_from   ? std::string(Letter(move.from))
+                                             : "none";
+  return fmt::format("{} to {}", from, move.has_to ? Letter(move.to) : "all");
+}
+
 std::string MovesText(const Program& program, const Op& op) {
+  const Mesh& mesh = program.mesh;
   std::vector<std::string> moves;
   for (std::size_t i = 0; i < op.term_count; ++i) {
-    for (int axis : TermAxes(program, op, op.terms[i])) {
-      const AxisMove move = MoveOf(program, op.terms[i], axis);
-      const std::string from = move.from_partial ? "partial"
-                               : move.has_from   ? std::string(Letter(move.from))
-                                                 : "none";
-      const std::string to = move.has_to ? std::string(Letter(move.to)) : "all";
-      AddUnique(moves, fmt::format("{}: {} to {}", program.mesh.name(axis), from, to));
+    const Term& term = op.terms[i];
+    for (AxisSet part : mesh.Parts(TermAxes(program, op, term))) {
+      std::vector<std::string> texts;
+      for (int axis : part) {
+        AddUnique(texts, MoveText(program, term, axis));
+      }
+      if (texts.size() == 1) {  // both factors alike, or one axis
+        AddUnique(moves, fmt::format("{}: {}", mesh.Names(part), texts.front()));
+        continue;
+      }
+      for (int axis : part) {
+        const std::string name = mesh.Names(AxisSet::Of(axis));
+        AddUnique(moves, fmt::format("{}: {}", name, MoveText(program, term, axis)));
+      }
     }
   }
   return fmt::format("{}", fmt::join(moves, ", "));
@@ -71,9 +88,9 @@ std::string ContractedText(const Program& program, const Op& op) {
 void AddSchedule(const Mesh& mesh, const Op& op, ExplainedOp& out) {
   out.schedule = Name(op.schedule);
   const int ways = mesh.IntSize(op.axes.set());
-  for (int axis : op.axes.set()) {
-    out.links += mesh.axis(axis).wraps ? 2 : 1;
-    out.steps += mesh.axis(axis).wraps ? mesh.axis(axis).size / 2 : mesh.axis(axis).size - 1;
+  for (const MeshAxis& row : mesh.Rows(op.axes.set())) {
+    out.links += row.wraps ? 2 : 1;
+    out.steps += Hops(row);
   }
   out.buffers = op.schedule == Schedule::kBlocking ? 1 : 2;
   if (op.schedule == Schedule::kLoopedOneWay) {

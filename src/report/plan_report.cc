@@ -31,9 +31,10 @@ std::optional<PlanEntry> BeyondPaper(Evaluator& evaluator, const LayoutFilter& f
   }
   const PhasePlans all =
       SearchPhase(evaluator, filter, phase, request.objective, request.targets, LayoutSpace::kAll);
-  const bool better = !all.plans.empty() && all.plans.front().layout.beyond_paper() &&
-                      (plans.empty() || Better(all.plans.front(), plans.front(), request.objective,
-                                               evaluator.mesh()));
+  const bool better =
+      !all.plans.empty() && IsBeyondPaper(all.plans.front().layout, evaluator.mesh()) &&
+      (plans.empty() ||
+       Better(all.plans.front(), plans.front(), request.objective, evaluator.mesh()));
   return better ? std::optional(MakeEntry(evaluator, all.plans.front(), 1)) : std::nullopt;
 }
 

@@ -100,9 +100,9 @@ using AttentionClass = std::vector<std::array<int, 3>>;
 
 AttentionClass ClassOf(const Layout& layout, const Mesh& mesh) {
   AttentionClass key;
-  for (int i = 0; i < mesh.axis_count(); ++i) {
-    key.push_back(
-        {mesh.axis(i).size, mesh.axis(i).wraps ? 1 : 0, layout.attention_batch.Has(i) ? 1 : 0});
+  for (AxisSet axis : mesh.Parts(mesh.all())) {
+    const auto batch = static_cast<int>((layout.attention_batch & axis).bits());
+    key.push_back({mesh.IntSize(axis), mesh.slice().wraps ? 1 : 0, batch >> axis.first()});
   }
   std::sort(key.begin(), key.end());
   return key;

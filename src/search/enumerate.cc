@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <iterator>
-#include <string>
 #include <utility>
 
 namespace slicewise {
@@ -14,8 +13,7 @@ constexpr int kAllOptions = 9;
 
 // Options 0..5: E or F in the weights, times attention over H, over B, or gathered (and B).
 // 6 and 7: E or F with attention over S. 8: replicated (and B).
-void SetAxis(int axis, int option, Layout& layout) {
-  const AxisSet set = AxisSet::Of(axis);
+void SetAxes(AxisSet set, int option, Layout& layout) {
   if (option >= kPaperOptions) {
     (option == 6   ? layout.weights_embed
      : option == 7 ? layout.weights_ffn
@@ -30,7 +28,7 @@ void SetAxis(int axis, int option, Layout& layout) {
   }
 }
 
-// What a layout does with one axis, residual included.
+// What a layout does with one axis, residual included: below 2^5.
 int OptionOf(const Layout& layout, int axis) {
   const bool embed = layout.weights_embed.Has(axis);
   int option = embed ? 0 : 3;
@@ -43,24 +41,30 @@ int OptionOf(const Layout& layout, int axis) {
   return layout.residual && layout.residual->Has(axis) ? option + kAllOptions : option;
 }
 
-// Equal for two layouts exactly when relabelling equal axes turns one into the other: a number for
-// each axis, of its size, whether it wraps, its option, and whether the layout names a residual.
-using ClassKey = std::array<int, kMaxMeshAxes>;
+// Equal for two layouts exactly when relabelling equal axes turns one into the other: bits for each
+// physical axis, of its length, whether it wraps, the options of its factors, and whether the
+// layout names a residual.
+using ClassKey = std::array<std::uint64_t, 3>;
 ClassKey KeyOf(const Layout& layout, const Mesh& mesh) {
-  constexpr int kOptions = 2 * kAllOptions;
   ClassKey key = {};
-  for (int i = 0; i < mesh.axis_count(); ++i) {
-    const MeshAxis& axis = mesh.axis(i);
-    const int kind = axis.size * 2 + (axis.wraps ? 1 : 0);
-    key[static_cast<std::size_t>(i)] =
-        (kind * kOptions + OptionOf(layout, i)) * 2 + (layout.residual ? 1 : 0);
+  for (int physical = 0; physical < 3; ++physical) {
+    const AxisSet factors = mesh.Physical(physical);
+    std::uint64_t& bits = key[static_cast<std::size_t>(physical)];
+    bits = static_cast<std::uint64_t>(mesh.IntSize(factors));
+    bits = bits << 1U | (mesh.slice().wraps ? 1U : 0U);
+    for (int axis : factors) {
+      bits = bits << 5U | static_cast<std::uint64_t>(OptionOf(layout, axis));
+    }
+    bits = bits << 1U | (layout.residual ? 1U : 0U);
+    bits = bits << 2U | static_cast<std::uint64_t>(factors.count());
   }
-  std::sort(key.begin(), key.end());  // axes that the mesh lacks are zero and come first
+  std::sort(key.begin(), key.end());
   return key;
 }
 
 // The layout itself and, when asked for, every narrower residual it allows.
-void AppendMatching(Layout layout, const LayoutFilter& filter, std::vector<Layout>& out) {
+void AppendMatching(Layout layout, const Mesh& mesh, const LayoutFilter& filter,
+                    std::vector<Layout>& out) {
   if (filter.Matches(layout)) {
     out.push_back(layout);
   }
@@ -69,10 +73,12 @@ void AppendMatching(Layout layout, const LayoutFilter& filter, std::vector<Layou
   }
   const AxisSet required = layout.weights_embed - layout.gathered;
   const AxisSet optional = layout.weights_ffn - layout.gathered;
-  // Proper subsets of the optional axes; all of them is the layout without a fourth part.
+  const AxisSet split = SplitAxes(layout, mesh);
+  // Proper subsets of the optional axes, of factors only where the layout splits; all of them is
+  // the layout without a fourth part.
   for (unsigned bits = 0; bits <= optional.bits(); ++bits) {
     const AxisSet kept = AxisSet::FromBits(bits);
-    if (optional.HasAll(kept) && kept != optional) {
+    if (optional.HasAll(kept) && kept != optional && split.HasAll(mesh.Factors(kept))) {
       layout.residual = required | kept;
       if (filter.Matches(layout)) {
         out.push_back(layout);
@@ -81,19 +87,54 @@ void AppendMatching(Layout layout, const LayoutFilter& filter, std::vector<Layou
   }
 }
 
-// Every combination of the first `options` options.
+// Calls take(options) for every choice of one of `count` options for each of `places`.
+template <typename Take>
+void ForEachChoice(std::size_t places, int count, Take&& take) {
+  std::array<int, kMaxMeshAxes> options = {};
+  for (bool more = true; more;) {
+    take(options);
+    more = false;
+    for (std::size_t place = 0; place < places && !more; ++place) {
+      options[place] = (options[place] + 1) % count;
+      more = options[place] != 0;
+    }
+  }
+}
+
+// Every combination of the first `options` options of whole axes.
 void AppendLayouts(const Mesh& mesh, const LayoutFilter& filter, int options,
                    std::vector<Layout>& layouts) {
-  int total = 1;
-  for (int i = 0; i < mesh.axis_count(); ++i) {
-    total *= options;
-  }
-  for (int code = 0; code < total; ++code) {
+  const std::vector<AxisSet> axes = mesh.Parts(mesh.all());
+  ForEachChoice(axes.size(), options, [&](const auto& choice) {
     Layout layout;
-    for (int axis = 0, rest = code; axis < mesh.axis_count(); ++axis, rest /= options) {
-      SetAxis(axis, rest % options, layout);
+    for (std::size_t i = 0; i < axes.size(); ++i) {
+      SetAxes(axes[i], choice[i], layout);
     }
-    AppendMatching(layout, filter, layouts);
+    AppendMatching(layout, mesh, filter, layouts);
+  });
+}
+
+// Every combination in which the factors of one axis, and of no other, take different options.
+void AppendSplitLayouts(const Mesh& mesh, const LayoutFilter& filter,
+                        std::vector<Layout>& layouts) {
+  for (AxisSet split : mesh.Parts(mesh.all())) {
+    if (split.count() < 2) {
+      continue;
+    }
+    std::vector<AxisSet> axes = mesh.Parts(mesh.all() - split);
+    for (int factor : split) {
+      axes.push_back(AxisSet::Of(factor));
+    }
+    ForEachChoice(axes.size(), kAllOptions, [&](const auto& choice) {
+      if (choice[axes.size() - 1] == choice[axes.size() - 2]) {
+        return;
+      }
+      Layout layout;
+      for (std::size_t i = 0; i < axes.size(); ++i) {
+        SetAxes(axes[i], choice[i], layout);
+      }
+      AppendMatching(layout, mesh, filter, layouts);
+    });
   }
 }
 
@@ -109,7 +150,8 @@ std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filte
     std::vector<Layout> all;
     AppendLayouts(mesh, filter, kAllOptions, all);
     std::copy_if(all.begin(), all.end(), std::back_inserter(layouts),
-                 [](const Layout& layout) { return layout.beyond_paper(); });
+                 [&](const Layout& layout) { return IsBeyondPaper(layout, mesh); });
+    AppendSplitLayouts(mesh, filter, layouts);
   }
   return layouts;
 }
@@ -128,12 +170,10 @@ std::vector<Layout> ClassRepresentatives(const std::vector<Layout>& layouts, con
     const auto end = std::find_if(first, members.end(),
                                   [&](const Member& m) { return m.first != first->first; });
     std::size_t best = first->second;
-    std::string best_text = end - first > 1 ? ToString(layouts[best], mesh) : std::string();
     for (auto member = first + 1; member < end; ++member) {
-      std::string text = ToString(layouts[member->second], mesh);
-      if (text < best_text) {
+      const LayoutText text(layouts[member->second], mesh);
+      if (text.view() < LayoutText(layouts[best], mesh).view()) {
         best = member->second;
-        best_text = std::move(text);
       }
     }
     classes.emplace_back(first->second, best);

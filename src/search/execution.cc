@@ -15,15 +15,39 @@ namespace {
 
 std::int64_t Whole(double value) { return std::llround(value); }
 
-std::string AxisName(const Mesh& mesh, int axis) { return mesh.Names(AxisSet::Of(axis)); }
-
-std::vector<std::string> AxisNames(const Mesh& mesh, const AxisOrder& order) {
-  std::vector<std::string> names;
-  for (int i = 0; i < order.size(); ++i) {
-    names.push_back(AxisName(mesh, order[i]));
+// The axes that a document speaks of: factors of the axes that one of its layouts splits, whole
+// ones otherwise.
+class DocumentAxes {
+ public:
+  DocumentAxes(const Mesh& mesh, AxisSet split) : mesh_(mesh) {
+    for (AxisSet part : mesh.Parts(mesh.all())) {
+      if ((part & split).empty()) {
+        axes_.push_back(part);
+        continue;
+      }
+      for (int axis : part) {
+        axes_.push_back(AxisSet::Of(axis));
+      }
+    }
   }
-  return names;
-}
+
+  [[nodiscard]] const std::vector<AxisSet>& axes() const { return axes_; }
+  [[nodiscard]] std::vector<std::string> Names(const AxisOrder& order) const {
+    std::vector<std::string> names;
+    for (int i = 0; i < order.size(); ++i) {
+      for (AxisSet axis : axes_) {
+        if (axis.first() == order[i]) {
+          names.push_back(mesh_.Names(axis));
+        }
+      }
+    }
+    return names;
+  }
+
+ private:
+  const Mesh& mesh_;
+  std::vector<AxisSet> axes_;
+};
 
 // The axes of a set in the order of a dim's digits; axes that have no digit there come last.
 AxisOrder InOrderOf(const AxisOrder& digits, AxisSet axes) {
@@ -37,18 +61,20 @@ AxisOrder InOrderOf(const AxisOrder& digits, AxisSet axes) {
   return order;
 }
 
-ExecutionShard DescribeShard(const Program& program, const Tensor& tensor, std::size_t i) {
+ExecutionShard DescribeShard(const Program& program, const DocumentAxes& axes, const Tensor& tensor,
+                             std::size_t i) {
   const Dim dim = tensor.dims[i];
   const DimInfo& info = program.dim(dim);
   return {.name = std::string(Name(dim)),
           .letter = std::string(Letter(dim)),
           .size = Whole(info.size),
           .padded_size = Whole(info.padded),
-          .axes = AxisNames(program.mesh, InOrderOf(info.order, tensor.sharding[i])),
+          .axes = axes.Names(InOrderOf(info.order, tensor.sharding[i])),
           .local_size = Whole(program.LocalSize(tensor, static_cast<int>(i)))};
 }
 
-ExecutionTensor DescribeTensor(const Program& program, const Tensor& tensor, std::string name) {
+ExecutionTensor DescribeTensor(const Program& program, const DocumentAxes& axes,
+                               const Tensor& tensor, std::string name) {
   ExecutionTensor out;
   out.name = std::move(name);
   out.role = Name(tensor.role);
@@ -57,10 +83,10 @@ ExecutionTensor DescribeTensor(const Program& program, const Tensor& tensor, std
   out.per_layer = tensor.per_layer;
   out.streamed = tensor.streamed;
   for (std::size_t i = 0; i < tensor.rank; ++i) {
-    out.dims.push_back(DescribeShard(program, tensor, i));
+    out.dims.push_back(DescribeShard(program, axes, tensor, i));
     out.shape_per_chip.push_back(out.dims.back().local_size);
   }
-  out.partial_axes = AxisNames(program.mesh, AxisOrder(tensor.partial));
+  out.partial_axes = axes.Names(AxisOrder(tensor.partial));
   out.bytes_per_chip = TensorBytes(program, tensor).base();
   return out;
 }
@@ -93,7 +119,7 @@ std::optional<std::int64_t> OverlappedEinsum(const Program& program, std::size_t
   return std::nullopt;
 }
 
-ExecutionOp DescribeOp(const Program& program, std::size_t index,
+ExecutionOp DescribeOp(const Program& program, const DocumentAxes& axes, std::size_t index,
                        const std::vector<std::string>& names) {
   const Op& op = program.ops[index];
   const auto name = [&](TensorId id) {
@@ -110,7 +136,7 @@ ExecutionOp DescribeOp(const Program& program, std::size_t index,
     out.function = Name(op.function);
   }
   if (IsCollective(op.kind)) {
-    out.axes = AxisNames(program.mesh, op.axes);
+    out.axes = axes.Names(op.axes);
     out.schedule = Name(op.schedule);
     const Traffic traffic = CollectiveTraffic(program, op);
     out.volume_bytes = traffic.volume.base();
@@ -124,17 +150,18 @@ ExecutionOp DescribeOp(const Program& program, std::size_t index,
   return out;
 }
 
-std::vector<ExecutionOp> DescribeOps(const Program& program,
+std::vector<ExecutionOp> DescribeOps(const Program& program, const DocumentAxes& axes,
                                      const std::vector<std::string>& names) {
   std::vector<ExecutionOp> ops;
   for (std::size_t i = 0; i < program.ops.size(); ++i) {
-    ops.push_back(DescribeOp(program, i, names));
+    ops.push_back(DescribeOp(program, axes, i, names));
   }
   return ops;
 }
 
 // The dims that some tensor of the program has.
-std::vector<ExecutionDim> DescribeDims(const Program& program, const Model& model) {
+std::vector<ExecutionDim> DescribeDims(const Program& program, const DocumentAxes& axes,
+                                       const Model& model) {
   std::vector<ExecutionDim> dims;
   for (std::size_t d = 0; d < kDimCount; ++d) {
     const auto dim = static_cast<Dim>(d);
@@ -146,37 +173,48 @@ std::vector<ExecutionDim> DescribeDims(const Program& program, const Model& mode
                       .letter = std::string(Letter(dim)),
                       .size = Whole(info.size),
                       .padded_size = Whole(info.padded),
-                      .axes = AxisNames(program.mesh, info.order),
+                      .axes = axes.Names(info.order),
                       .indices = TrueIndices(program, model, dim)});
     }
   }
   return dims;
 }
 
-ExecutionMesh DescribeMesh(const Mesh& mesh) {
+ExecutionMesh DescribeMesh(const Mesh& mesh, const DocumentAxes& axes) {
   constexpr std::array<const char*, 3> kPhysical = {"x", "y", "z"};
   ExecutionMesh out;
   out.slice = ToString(mesh.slice());
   out.twisted = mesh.slice().twisted;
-  for (int i = 0; i < mesh.axis_count(); ++i) {
-    const MeshAxis& axis = mesh.axis(i);
-    out.axes.push_back({.name = AxisName(mesh, i),
-                        .size = axis.size,
-                        .physical_axis = kPhysical[static_cast<std::size_t>(axis.physical)],
-                        .wraps = axis.wraps});
+  for (AxisSet axis : axes.axes()) {
+    const MeshAxis row = mesh.Rows(axis).front();
+    out.axes.push_back({.name = mesh.Names(axis),
+                        .size = row.size,
+                        .physical_axis = kPhysical[static_cast<std::size_t>(row.physical)],
+                        .wraps = row.wraps});
   }
   return out;
+}
+
+AxisSet SplitAxes(const ExecutionLayouts& layouts, const Mesh& mesh) {
+  AxisSet split;
+  for (const std::optional<Layout>& layout : {layouts.prefill, layouts.decode}) {
+    split |= layout ? SplitAxes(*layout, mesh) : AxisSet();
+  }
+  return split;
 }
 
 class Describer {
  public:
   Describer(const Setting& setting, const ExecutionLayouts& layouts)
-      : setting_(setting), layouts_(layouts), mesh_(setting.slice) {}
+      : setting_(setting),
+        layouts_(layouts),
+        mesh_(setting.slice),
+        axes_(mesh_, SplitAxes(layouts, mesh_)) {}
 
   Execution Run() {
     Execution out;
     out.model = DescribeModel(setting_.model);
-    out.mesh = DescribeMesh(mesh_);
+    out.mesh = DescribeMesh(mesh_, axes_);
     out.stored_heads = layouts_.stored_heads;
     if (layouts_.prefill) {
       out.phases.prefill = DescribePhase(*layouts_.prefill, Phase::kPrefill, out.weights);
@@ -207,14 +245,14 @@ class Describer {
     out.cache_length = work.cached_at_end(phase);
     out.layers = setting_.model.layers;
     out.steps = work.steps(phase);
-    out.dims = DescribeDims(program_, setting_.model);
+    out.dims = DescribeDims(program_, axes_, setting_.model);
     weights.clear();  // the same for both phases
     for (std::size_t i = 0; i < names.size(); ++i) {
       const Tensor& tensor = program_.tensors[i];
       const bool stored = tensor.lifetime == Lifetime::kPersistent;
-      (stored ? weights : out.tensors).push_back(DescribeTensor(program_, tensor, names[i]));
+      (stored ? weights : out.tensors).push_back(DescribeTensor(program_, axes_, tensor, names[i]));
     }
-    out.ops = DescribeOps(program_, names);
+    out.ops = DescribeOps(program_, axes_, names);
     return out;
   }
 
@@ -231,15 +269,16 @@ class Describer {
     out.batch = setting_.workload.prefill_batch;
     out.layers = setting_.model.layers;
     for (std::size_t i = 0; i < names.size(); ++i) {
-      out.tensors.push_back(DescribeTensor(program_, program_.tensors[i], names[i]));
+      out.tensors.push_back(DescribeTensor(program_, axes_, program_.tensors[i], names[i]));
     }
-    out.ops = DescribeOps(program_, names);
+    out.ops = DescribeOps(program_, axes_, names);
     return out;
   }
 
   const Setting& setting_;
   const ExecutionLayouts& layouts_;
   Mesh mesh_;
+  DocumentAxes axes_;
   Program program_;
 };
 

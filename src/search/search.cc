@@ -48,7 +48,8 @@ bool Better(const Plan& a, const Plan& b, Objective objective, const Mesh& mesh)
   };
   const auto key_a = key(a);
   const auto key_b = key(b);
-  return key_a != key_b ? key_a < key_b : ToString(a.layout, mesh) < ToString(b.layout, mesh);
+  return key_a != key_b ? key_a < key_b
+                        : LayoutText(a.layout, mesh).view() < LayoutText(b.layout, mesh).view();
 }
 
 std::vector<Layout> LayoutsToPrice(const Model& model, const Mesh& mesh, const LayoutFilter& filter,

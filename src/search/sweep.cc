@@ -55,6 +55,17 @@ auto KeyOf(const SweepPoint& point, Objective objective, Phase phase, const Work
                     point.slice.dims);
 }
 
+// A layout may take just what the bound says, summed in another order: rounding must not put the
+// bound above it.
+constexpr double kRounding = 1 - 1e-12;
+
+// What a chip holds of all layers' matrices, cut `ways` ways, at the least.
+Bytes StoredMatrices(const Setting& setting, double ways) {
+  const auto elements = static_cast<double>(LayerMatrixElements(setting.model));
+  return elements / ways * ElementBytes(setting.workload.weights) *
+         (static_cast<double>(setting.model.layers) * kRounding);
+}
+
 // The points of one slice.
 class SliceSweep {
  public:
@@ -107,6 +118,11 @@ class SliceSweep {
     Evaluator evaluator(base_);
     std::vector<Point> points = Possible(evaluator);
     for (const Layout& layout : layouts_) {
+      const double ways = evaluator.mesh().Size(layout.weights_embed | layout.weights_ffn);
+      if (options_.prune && StoredMatrices(base_, ways) > base_.chip.hbm_usable) {
+        result_.counters.pruned += points.size();
+        continue;
+      }
       PlanCurve curve;
       for (Point& point : points) {
         const std::int64_t batch = point.batch.batch;
@@ -290,10 +306,6 @@ SweepCounters& SweepCounters::operator+=(const SweepCounters& other) {
   return *this;
 }
 
-// A layout may take just what the bound says, summed in another order: rounding must not put the
-// bound above it.
-constexpr double kRounding = 1 - 1e-12;
-
 PointBounds BoundsOf(const Setting& setting, Phase phase) {
   const Model& model = setting.model;
   const Workload& work = setting.workload;
@@ -310,15 +322,15 @@ PointBounds BoundsOf(const Setting& setting, Phase phase) {
   const BytesPerSecond bandwidth =
       setting.chip.hbm_bandwidth *
       (int8 ? calibration.int8_weight_bandwidth : calibration.weight_bandwidth);
-  const Bytes stored = matrices / chips * ElementBytes(work.weights);
-  const Seconds layer = std::max(FlopsOf(2 * matrices * rows / chips) / rate, stored / bandwidth);
+  const Bytes shard = matrices / chips * ElementBytes(work.weights);
+  const Seconds layer = std::max(FlopsOf(2 * matrices * rows / chips) / rate, shard / bandwidth);
   PointBounds bounds;
   bounds.latency = (layer * layers + SecondsOf(calibration.step_latency)) *
                    (static_cast<double>(work.steps(phase)) * kRounding);
   const double cached =
       static_cast<double>(work.batch(phase)) * static_cast<double>(work.cached_at_end(phase));
   const double cache = cached * static_cast<double>(KvElementsPerToken(model)) / chips;
-  bounds.memory = (stored * layers + cache * ElementBytes(work.kv_cache)) * kRounding;
+  bounds.memory = StoredMatrices(setting, chips) + cache * ElementBytes(work.kv_cache) * kRounding;
   return bounds;
 }
 

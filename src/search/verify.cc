@@ -199,11 +199,11 @@ Bytes EvenLink(const Program& program, const Op& op, Bytes sent) {
     return sent / (ways - 1) * AllToAllLoad(program.mesh, op.axes.set());
   }
   if (op.schedule == Schedule::kLoopedOneWay) {
-    return sent;
+    return sent * OneWayLoad(program.mesh, op.axes.set());
   }
   double links = 0;
-  for (int axis : op.axes.set()) {
-    links += program.mesh.axis(axis).wraps ? 2 : 1;
+  for (const MeshAxis& row : program.mesh.Rows(op.axes.set())) {
+    links += Links(row);
   }
   return sent / links;
 }

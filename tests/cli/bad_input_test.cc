@@ -155,9 +155,11 @@ std::vector<BadArguments> LayoutCases() {
       {"Empty", layout(""), "layout ''" + form},
       {"OneWildcard", layout("*"), "layout '*'" + form},
       {"WildcardWithinAPart", layout("E*/ws/Bxyz"),
-       "layout 'E*/ws/Bxyz': in 'E*' '*' is not an axis; the axes are x, y, z"},
+       "layout 'E*/ws/Bxyz': in 'E*' '*' is not an axis; the axes are x, y, z, and their "
+       "factors x1, x2 and so on"},
       {"WildcardAndNonsense", layout("*/ws/Bxyzw"),
-       "layout '*/ws/Bxyzw': in 'Bxyzw' 'w' is not an axis; the axes are x, y, z"},
+       "layout '*/ws/Bxyzw': in 'Bxyzw' 'w' is not an axis; the axes are x, y, z, and their "
+       "factors x1, x2 and so on"},
       {"EmptyFourthPart", layout("*/ws/*/"),
        "layout '*/ws/*/': in '' expected E and the axes the residual keeps"},
       {"AxisMissing", layout("Ex.Fy/ws/Bxyz"),

@@ -42,7 +42,7 @@ struct FixedTime {
 AxisSet Axes(const Mesh& mesh, std::string_view names) {
   AxisSet axes;
   for (char name : names) {
-    axes |= AxisSet::Of(mesh.Find(name));
+    axes |= mesh.Physical(name - 'x');
   }
   return axes;
 }
@@ -221,6 +221,37 @@ TEST(Network, ReduceScatterThenAllGatherIsAllReduce) {
       }
     }
   }
+}
+
+// A ring of 8 as x1, every second chip (4 of them, two rings on the same links), and x2, pairs. Of
+// 80 MB gathered x1 sends 60 MB over 2 links shared by 2, and takes 2 steps of 2 hops; x2 sends
+// 40 MB over one link, one hop. Together they are the ring.
+TEST(Network, FactorsOfARing) {
+  const Mesh mesh = MeshOf(8, 4, 4);
+  const Calibration roofline = HopCalibration();
+  const Network network(TestChip(), mesh, roofline, NetworkKind::kTorus);
+  const AxisSet x = mesh.Physical(0);
+  const AxisSet x1 = AxisSet::Of(x.first());
+  const auto gather = [&](AxisSet axes) {
+    return FixedTime(
+        network.Time(Collective(OpKind::kAllGather, axes), TrafficOf(80e6, mesh.Size(axes))));
+  };
+  EXPECT_NEAR(gather(x1).bandwidth / SecondsOf(60e6 / 45e9), 1, 1e-12);
+  EXPECT_NEAR(gather(x1).latency / Microseconds(1), 4, 1e-12);
+  EXPECT_NEAR(gather(x - x1).bandwidth / SecondsOf(40e6 / 45e9), 1, 1e-12);
+  EXPECT_NEAR(gather(x - x1).latency / Microseconds(1), 1, 1e-12);
+  EXPECT_NEAR(gather(x).bandwidth / SecondsOf(70e6 / 90e9), 1, 1e-12);
+  EXPECT_NEAR(gather(x).latency / Microseconds(1), 4, 1e-12);
+  // Each of 8 chips has 3 others at 1, 2 and 1 steps of 2 links: 8 x 8 links crossed, over 16
+  // links. Neighbours: one message each way.
+  EXPECT_DOUBLE_EQ(AllToAllLoad(mesh, x1), 4);
+  EXPECT_DOUBLE_EQ(AllToAllLoad(mesh, x - x1), 1);
+  // A one-way loop over x1 crosses two links a step on links that two rings share.
+  EXPECT_DOUBLE_EQ(OneWayLoad(mesh, x1), 2);
+  EXPECT_DOUBLE_EQ(OneWayLoad(mesh, x - x1), 1);
+  EXPECT_DOUBLE_EQ(OneWayLoad(mesh, mesh.all()), 1);
+  // x1 first: 3 blocks over 2 links each, then 3 times the 4 blocks along y: 6 + 12 for 15 sent.
+  EXPECT_DOUBLE_EQ(OneWayLoad(mesh, x1 | mesh.Physical(1)), 18.0 / 15);
 }
 
 // The schedule of the weight-gathering loop: one link, K-1 steps; the roofline may use them all.

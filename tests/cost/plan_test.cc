@@ -74,7 +74,7 @@ TEST(PlanCurve, IsThePlanOfEveryBatchThatItCovers) {
       setting.chip.on_chip_memory = BytesOf(1e4);
       Evaluator evaluator(setting);
       PlanCurve curve;
-      for (const Layout& layout : EveryLayout(mesh)) {
+      for (const Layout& layout : WithSplits(mesh)) {
         const Phase phase = curves % 2 == 0 ? Phase::kPrefill : Phase::kDecode;
         const std::int64_t first = batches[static_cast<std::size_t>(curves) % batches.size()];
         ++curves;
@@ -188,7 +188,7 @@ TEST(Evaluator, ReusedStorageDoesNotLeak) {
   const Setting setting =
       SettingOf(GroupedModel(), SliceOf(4, 4, 4), SmallWorkload(), RoughCalibration());
   Evaluator shared(setting);
-  for (const Layout& layout : EveryLayout(shared.mesh())) {
+  for (const Layout& layout : WithSplits(shared.mesh())) {
     for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
       Evaluator fresh(setting);
       const Plan a = *shared.Evaluate(layout, phase);

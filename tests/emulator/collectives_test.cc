@@ -24,10 +24,12 @@ std::vector<std::string> Collectives(const std::string& text) {
     std::string dims;
     for (std::size_t d = 0; d < tensor.rank; ++d) {
       dims += (d == 0 ? "[" : ",") + std::string(Letter(tensor.dims[d]));
-      const AxisOrder& order = program.dim(tensor.dims[d]).order;
-      for (int i = 0; i < order.size(); ++i) {
-        dims += tensor.sharding[d].Has(order[i]) ? std::string(1, mesh.name(order[i])) : "";
+      const AxisOrder& digits = program.dim(tensor.dims[d]).order;
+      AxisOrder cut;
+      for (int i = 0; i < digits.size(); ++i) {
+        cut.Append(tensor.sharding[d] & AxisSet::Of(digits[i]));
       }
+      dims += mesh.Names(cut);
     }
     return dims + "]" + (tensor.partial.empty() ? "" : "+" + mesh.Names(tensor.partial));
   };

@@ -12,13 +12,12 @@ inline Slice MakeSlice(std::array<int, 3> dims, bool wraps = false, bool twisted
   return Slice{.dims = dims, .wraps = wraps, .twisted = twisted};
 }
 
-// All 9^k layouts of a mesh of k axes, written down without the search room's enumerator: each axis
-// takes E or F, times gathered, attention over B, H or S, or it takes R. Of them 6^k are the
-// paper's, without R and S.
-inline std::vector<Layout> AllLayouts(const Mesh& mesh, bool paper_only = false) {
+// All 9^k layouts of k axes, written down without the search room's enumerator: each axis takes E
+// or F, times gathered, attention over B, H or S, or it takes R. Of them 6^k are the paper's,
+// without R and S.
+inline std::vector<Layout> LayoutsOver(const std::vector<AxisSet>& axes, bool paper_only = false) {
   std::vector<Layout> layouts = {Layout()};
-  for (int axis = 0; axis < mesh.axis_count(); ++axis) {
-    const AxisSet set = AxisSet::Of(axis);
+  for (AxisSet set : axes) {
     std::vector<Layout> more;
     for (const Layout& base : layouts) {
       for (AxisSet Layout::*weights : {&Layout::weights_embed, &Layout::weights_ffn}) {
@@ -44,6 +43,22 @@ inline std::vector<Layout> AllLayouts(const Mesh& mesh, bool paper_only = false)
   return layouts;
 }
 
+// Of a mesh's whole axes.
+inline std::vector<Layout> AllLayouts(const Mesh& mesh, bool paper_only = false) {
+  return LayoutsOver(mesh.Parts(mesh.all()), paper_only);
+}
+
+// Those in which factors of an axis differ, of one or of several.
+inline std::vector<Layout> SplitLayouts(const Mesh& mesh) {
+  std::vector<AxisSet> axes;
+  for (int axis : mesh.all()) {
+    axes.push_back(AxisSet::Of(axis));
+  }
+  std::vector<Layout> layouts = LayoutsOver(axes);
+  std::erase_if(layouts, [&](const Layout& l) { return SplitAxes(l, mesh).empty(); });
+  return layouts;
+}
+
 // Layouts with every legal fourth part.
 inline std::vector<Layout> ResidualLayouts(const Mesh& mesh) {
   std::vector<Layout> layouts;
@@ -51,7 +66,8 @@ inline std::vector<Layout> ResidualLayouts(const Mesh& mesh) {
     for (unsigned bits = 0; bits <= mesh.all().bits(); ++bits) {
       Layout layout = base;
       layout.residual = AxisSet::FromBits(bits);
-      if (!WhyIllegal(layout, mesh) && layout.residual_embed() != base.residual_embed()) {
+      if (mesh.Factors(*layout.residual).empty() && !WhyIllegal(layout, mesh) &&
+          layout.residual_embed() != base.residual_embed()) {
         layouts.push_back(layout);
       }
     }

@@ -53,6 +53,25 @@ INSTANTIATE_TEST_SUITE_P(Rotated, EveryLayout,
                            return std::get<0>(test.param).name + std::get<1>(test.param).name;
                          });
 
+// Factors of an axis in different roles, for one axis and for several.
+class EverySplit : public testing::TestWithParam<std::tuple<Case, NamedModel>> {};
+
+TEST_P(EverySplit, IsExact) {
+  const auto& [named_slice, model] = GetParam();
+  ExpectVerified(model.make(), named_slice.slice, SplitLayouts(Mesh(named_slice.slice)),
+                 UnevenBatch());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Slices, EverySplit,
+    testing::Combine(testing::Values(Case{"Ring4", MakeSlice({1, 4, 1}, true)},
+                                     Case{"Line4", MakeSlice({4, 1, 1})},
+                                     Case{"Ring8", MakeSlice({8, 1, 1}, true)},
+                                     Case{"Ring12", MakeSlice({1, 1, 12}, true)},
+                                     Case{"Mesh2x4", MakeSlice({2, 4, 1})}),
+                     testing::ValuesIn(AllModels())),
+    [](const auto& test) { return std::get<0>(test.param).name + std::get<1>(test.param).name; });
+
 // 4x4x4: the paper's layouts, their mixes, and all ways to shard attention.
 class OnCube : public testing::TestWithParam<NamedModel> {};
 
@@ -61,7 +80,8 @@ TEST_P(OnCube, RepresentativeLayoutsAreExact) {
   const Mesh mesh(slice);
   std::vector<Layout> layouts;
   for (const char* text : {"Fxyz/ws/Hxyz", "Ex.Fyz/ws/Bxyz", "Ex.Fyz/ws/Hxyz", "Ex.Fyz/wg-x/Bx.Hyz",
-                           "Ex.Fyz/wg-xyz/Bxyz", "Exy.Fz/wg-yz/Byz.Hx", "Ez.Fxy/ws/By.Hxz"}) {
+                           "Ex.Fyz/wg-xyz/Bxyz", "Exy.Fz/wg-yz/Byz.Hx", "Ez.Fxy/ws/By.Hxz",
+                           "Ex.Fyz/ws/By2z.Hxy1", "Ex1.Fx2yz/wg-x1/Bx1y.Hx2z"}) {
     layouts.push_back(ParseLayout(text, mesh));
   }
   VerifyOptions options = UnevenBatch();

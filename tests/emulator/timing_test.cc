@@ -65,6 +65,9 @@ std::vector<Slice> Slices() {
           MakeSlice({4, 8, 8}, true), MakeSlice({3, 5, 1}, true), MakeSlice({1, 1, 12}, true)};
 }
 
+bool IsWhole(const Mesh& mesh, AxisSet axes) { return mesh.Factors(axes).empty(); }
+
+// Every set of axes, factors among them.
 template <class Check>
 void ForEachAxisSet(Check check) {
   for (const Slice& slice : Slices()) {
@@ -76,11 +79,21 @@ void ForEachAxisSet(Check check) {
   }
 }
 
+// Over factors and other axes together the links are loaded as evenly, but whole blocks wait for
+// one another between the axes: up to 1.2 times the closed form on tori, 1.5 on meshes.
+void ExpectClosedTime(double ratio, const Mesh& mesh, AxisSet axes) {
+  EXPECT_GE(ratio, 1 - 1e-6);
+  const double most = IsWhole(mesh, axes) || mesh.Parts(axes).size() == 1 ? 1
+                      : mesh.slice().wraps                                ? 1.2
+                                                                          : 1.5;
+  EXPECT_LE(ratio, most + 1e-6);
+}
+
 TEST(Gather, TakesTheClosedFormsTimeOnToriMeshesAndMixedAxes) {
   ForEachAxisSet([](const Slice& slice, const Mesh& mesh, AxisSet axes) {
     const ClosedForm closed = Closed(slice, axes, OpKind::kAllGather, Schedule::kBlocking);
     const MessageList list = GatherMessages(mesh, axes, Rings::kBothWays);
-    EXPECT_NEAR(BandwidthRatio(list, closed), 1, 1e-6);
+    ExpectClosedTime(BandwidthRatio(list, closed), mesh, axes);
     EXPECT_NEAR(BusiestLink(list, kBlock) / kLink / closed.bandwidth, 1, 1e-6);
   });
 }
@@ -88,34 +101,36 @@ TEST(Gather, TakesTheClosedFormsTimeOnToriMeshesAndMixedAxes) {
 TEST(Scatter, TakesWhatGatherTakes) {
   ForEachAxisSet([](const Slice& slice, const Mesh& mesh, AxisSet axes) {
     const ClosedForm closed = Closed(slice, axes, OpKind::kReduceScatter, Schedule::kBlocking);
-    EXPECT_NEAR(BandwidthRatio(ScatterMessages(mesh, axes, Rings::kBothWays), closed), 1, 1e-6);
+    const MessageList list = ScatterMessages(mesh, axes, Rings::kBothWays);
+    ExpectClosedTime(BandwidthRatio(list, closed), mesh, axes);
+    EXPECT_NEAR(BusiestLink(list, kBlock) / kLink / closed.bandwidth, 1, 1e-6);
   });
 }
 
 // Closed: the hops of the longest way. Ours pipelines bytes, so that on axes of different lengths a
-// block may wait for one or two hops more; never fewer than the closed form.
+// block may wait for one or two hops more, four with factors; never fewer than the closed form.
 TEST(Gather, TakesTheClosedFormsHopsOrUpToTwoMore) {
   ForEachAxisSet([](const Slice& slice, const Mesh& mesh, AxisSet axes) {
     const ClosedForm closed = Closed(slice, axes, OpKind::kAllGather, Schedule::kBlocking);
     const double hops = LatencyOf(GatherMessages(mesh, axes, Rings::kBothWays));
     const double expected = closed.latency / SecondsOf(1);
     EXPECT_GE(hops, expected);
-    EXPECT_LE(hops, expected + 2);
-    if (axes.count() == 1) {
+    EXPECT_LE(hops, expected + (IsWhole(mesh, axes) ? 2 : 4));
+    if (mesh.Parts(axes).size() == 1) {
       EXPECT_EQ(hops, expected);
     }
   });
 }
 
 // The closed form has the loop's steps one after another; messages that need not wait do not, so
-// over three axes the emulator is up to 14 % (2x2x2) faster.
+// over three axes the emulator is up to 14 % (2x2x2) faster, with factors 20 % (xy2z2 of 4x4x4).
 TEST(OneWayLoop, IsBoundedByTheClosedForm) {
   ForEachAxisSet([](const Slice& slice, const Mesh& mesh, AxisSet axes) {
     const ClosedForm closed = Closed(slice, axes, OpKind::kAllGather, Schedule::kLoopedOneWay);
     const double ratio = BandwidthRatio(GatherMessages(mesh, axes, Rings::kOneWay), closed);
     EXPECT_LE(ratio, 1 + 1e-6);
-    EXPECT_GE(ratio, 6.0 / 7 - 1e-6);
-    if (axes.count() < 3) {
+    EXPECT_GE(ratio, (IsWhole(mesh, axes) ? 6.0 / 7 : 0.8) - 1e-6);
+    if (mesh.Parts(axes).size() < 3) {
       EXPECT_NEAR(ratio, 1, 1e-6);
     }
   });
@@ -132,10 +147,9 @@ TEST(Exchange, LoadsTheBusiestLinkAsTheClosedFormSays) {
     EXPECT_NEAR(BusiestLink(list, kBlock) / kBlock, AllToAllLoad(mesh, axes), 1e-6);
     const double ratio = BandwidthRatio(list, closed);
     EXPECT_GE(ratio, 1 - 1e-6);
-    EXPECT_LE(ratio, 1.21);  // 2x4x4 over yz; 1.05 on tori
-    if (slice.wraps) {
-      EXPECT_LE(ratio, 1.05);
-    }
+    // 2x4x4 over yz, and over y1z; 4x4x4 over y1z.
+    const bool whole = IsWhole(mesh, axes);
+    EXPECT_LE(ratio, slice.wraps ? (whole ? 1.05 : 1.13) : (whole ? 1.21 : 1.25));
   });
 }
 

@@ -131,44 +131,6 @@ TEST(LegalSlices, UpToALimit) {
   EXPECT_TRUE(LegalSlices(TestChip(), 3).empty());
 }
 
-TEST(Mesh, SizesOfAxisSets) {
-  const Mesh mesh = MeshOf(4, 8, 16);
-  EXPECT_EQ(mesh.axis_count(), 3);
-  EXPECT_EQ(mesh.Size({}), 1);
-  EXPECT_EQ(mesh.Size(AxisSet::Of(1)), 8);
-  EXPECT_EQ(mesh.Size(AxisSet::Of(0) | AxisSet::Of(2)), 64);
-  EXPECT_EQ(mesh.IntSize(mesh.all()), 512);
-  EXPECT_EQ(mesh.Names(mesh.all()), "xyz");
-  EXPECT_EQ(mesh.Names(AxisSet::Of(2) | AxisSet::Of(0)), "xz");
-  AxisOrder order;
-  order.Append(AxisSet::Of(2));
-  order.Append(AxisSet::Of(0));
-  EXPECT_EQ(mesh.Names(order), "zx");  // an order keeps its order
-  for (int axis = 0; axis < 3; ++axis) {
-    EXPECT_TRUE(mesh.axis(axis).wraps);
-  }
-}
-
-TEST(Mesh, DropsAxesOfLengthOne) {
-  const Mesh mesh = MeshOf(1, 2, 2);
-  EXPECT_EQ(mesh.axis_count(), 2);
-  EXPECT_EQ(mesh.name(0), 'y');
-  EXPECT_EQ(mesh.name(1), 'z');
-  EXPECT_EQ(mesh.Find('x'), -1);
-  EXPECT_EQ(mesh.Find('y'), 0);
-  EXPECT_EQ(mesh.Find('z'), 1);
-  EXPECT_EQ(mesh.Find('w'), -1);
-  EXPECT_EQ(mesh.Names(mesh.all()), "yz");
-  EXPECT_FALSE(mesh.axis(0).wraps);
-  const Mesh middle = MeshOf(4, 1, 8);
-  EXPECT_EQ(middle.Names(middle.all()), "xz");
-  EXPECT_EQ(middle.axis(1).physical, 2);
-  const Mesh one = MeshOf(1, 1, 1);
-  EXPECT_EQ(one.axis_count(), 0);
-  EXPECT_TRUE(one.all().empty());
-  EXPECT_EQ(one.Size(one.all()), 1);
-}
-
 TEST(AxisSet, BehavesLikeASet) {
   constexpr AxisSet kXz = AxisSet::Of(0) | AxisSet::Of(2);
   static_assert(kXz.count() == 2 && kXz.Has(2) && !kXz.Has(1) && kXz.first() == 0);

@@ -102,6 +102,11 @@ CASES = [
     Case("2x2x4", MULTIHEAD, "Ex.Fyz/ws/By.Hx.Sz"),
     Case("2x2x4", GROUPED, "Exz.Fy/ws/Hy.Sxz"),
     Case("2x2x4", GROUPED, "Ex.Fyz/wg-xz/Bxz.Hy", batch=16),
+    # Factors of an axis in different roles.
+    Case("2x2x4", MULTIQUERY, "Fxyz1.Rz2/ws/Byz2.Hxz1", batch=9),
+    Case("2x2x4", MULTIHEAD, "Exz1.Fyz2/wg-z1/Byz1.Hxz2"),
+    Case("2x2x4", GROUPED, "Ex.Fyz/ws/Bz1.Hxy.Sz2", batch=5),
+    Case("4x4x4", GROUPED, "Ex.Fyz/ws/By2z.Hxy1", batch=8),
     Case("4x4x4", MULTIQUERY, "Ex.Fyz/ws/Bxyz", batch=64),
     Case("4x4x4", MULTIHEAD, "Fxyz/ws/Hxyz"),
     Case("4x4x4", GROUPED, "Ex.Fyz/wg-xyz/Bxyz", batch=64),

@@ -36,14 +36,17 @@ TEST(Layout, ParseOfPrintIsTheLayout) {
 TEST(Layout, CanonicalTexts) {
   const Mesh mesh = MeshOf(4, 4, 4);
   Layout layout;
-  layout.weights_embed = AxisSet::Of(0);
-  layout.weights_ffn = AxisSet::Of(1) | AxisSet::Of(2);
+  const AxisSet x = mesh.Physical(0);
+  const AxisSet y = mesh.Physical(1);
+  const AxisSet z = mesh.Physical(2);
+  layout.weights_embed = x;
+  layout.weights_ffn = y | z;
   layout.attention_batch = mesh.all();
   EXPECT_EQ(ToString(layout, mesh), "Ex.Fyz/ws/Bxyz");
-  layout.gathered = AxisSet::Of(0) | AxisSet::Of(2);
+  layout.gathered = x | z;
   EXPECT_EQ(ToString(layout, mesh), "Ex.Fyz/wg-xz/Bxyz");
   layout.attention_batch = layout.gathered;
-  layout.attention_heads = AxisSet::Of(1);
+  layout.attention_heads = y;
   EXPECT_EQ(ToString(layout, mesh), "Ex.Fyz/wg-xz/Bxz.Hy");
   layout.residual = AxisSet();
   EXPECT_EQ(ToString(layout, mesh), "Ex.Fyz/wg-xz/Bxz.Hy/E");
@@ -99,8 +102,20 @@ INSTANTIATE_TEST_SUITE_P(
                 "in '' expected E, F and R, each at most once and followed by axes"},
         Refusal{"AttentionLetter", "Ex.Fyz/ws/Exyz",
                 "in 'Exyz' expected B, H and S, each at most once and followed by axes"},
-        Refusal{"UnknownAxis", "Ex.Fyw/ws/Bxyz",
-                "in 'Ex.Fyw' 'w' is not an axis; the axes are x, y, z"},
+        Refusal{
+            "UnknownAxis", "Ex.Fyw/ws/Bxyz",
+            "in 'Ex.Fyw' 'w' is not an axis; the axes are x, y, z, and their factors x1, x2 and "
+            "so on"},
+        Refusal{"FactorTwice", "Ex1.Fx1yz/ws/Bxyz", "in 'Ex1.Fx1yz' axis x1 appears twice"},
+        Refusal{"FactorBesideItsAxis", "Exx2.Fyz/ws/Bxyz", "in 'Exx2.Fyz' axis x appears twice"},
+        Refusal{"FactorMissing", "Ex1.Fyz/ws/Bxyz",
+                "axis x2 is missing from the weights part of a layout for 4x4x4"},
+        Refusal{"NoThirdFactor", "Ex3.Fyz/ws/Bxyz",
+                "in 'Ex3.Fyz' '3' is not an axis; the axes are x, y, z, and their factors x1, x2 "
+                "and so on"},
+        Refusal{"FactorGatheredNotInBatch", "Ex.Fyz/wg-x2/Bx1.Hx2yz",
+                "weights are gathered over x2, so the batch is sharded over it and attention must "
+                "be too (Bx in the attention part)"},
         Refusal{"AxisTwiceInALetter", "Exx.Fyz/ws/Bxyz", "in 'Exx.Fyz' axis x appears twice"},
         Refusal{"AxisTwiceInAPart", "Exy.Fyz/ws/Bxyz", "in 'Exy.Fyz' axis y appears twice"},
         Refusal{"UnknownFfn", "Ex.Fyz/wx/Bxyz",
@@ -135,16 +150,16 @@ TEST(WhyIllegal, OverlapsOfAValue) {
   const Mesh mesh = MeshOf(4, 4, 4);
   Layout layout = ParseLayout("Ex.Fyz/ws/Bxyz", mesh);
   EXPECT_EQ(WhyIllegal(layout, mesh), std::nullopt);
-  layout.weights_ffn |= AxisSet::Of(0);
+  layout.weights_ffn |= mesh.Physical(0);
   EXPECT_EQ(WhyIllegal(layout, mesh), "axis x appears twice in the weights part");
   layout = ParseLayout("Ex.Fyz/ws/Bxyz", mesh);
-  layout.attention_heads = AxisSet::Of(2);
+  layout.attention_heads = mesh.Physical(2);
   EXPECT_EQ(WhyIllegal(layout, mesh), "axis z appears twice in the attention part");
 }
 
 // Of everything that can be written down over three axes, legal is what design section 3 says.
 TEST(WhyIllegal, EqualsTheDefinitionOverAllValues) {
-  const Mesh mesh = MeshOf(4, 4, 4);
+  const Mesh mesh = MeshOf(2, 2, 2);
   std::size_t legal = 0;
   for (unsigned e = 0; e < 8; ++e) {
     for (unsigned f = 0; f < 8; ++f) {
@@ -167,6 +182,39 @@ TEST(WhyIllegal, EqualsTheDefinitionOverAllValues) {
     }
   }
   EXPECT_EQ(legal, 216U);  // 6^3
+}
+
+// `x` is both factors; a text names them only where they differ.
+TEST(Layout, FactorsOfAnAxis) {
+  const Mesh mesh = MeshOf(4, 4, 8);
+  const auto normal = [&](const char* text) { return ToString(ParseLayout(text, mesh), mesh); };
+  EXPECT_EQ(normal("Fz2x.Ez1y/ws/Bxyz"), "Eyz1.Fxz2/ws/Bxyz");
+  EXPECT_EQ(normal("Ex2x1.Fyz/wg-x2x1/Bx1yx2z"), "Ex.Fyz/wg-x/Bxyz");
+  EXPECT_EQ(normal("Ex.Fyz/ws/By2z.Hxy1"), "Ex.Fyz/ws/By2z.Hxy1");
+  EXPECT_EQ(normal("Fxyz/ws/Bxyz/Exz1"), "Fxyz/ws/Bxyz/Exz1");
+  const Layout layout = ParseLayout("Ez1.Fxyz2/wg-z1/Bxz1.Hyz2", mesh);
+  EXPECT_EQ(mesh.Size(layout.weights_embed), 4);
+  EXPECT_EQ(mesh.Size(layout.weights_ffn), 32);
+  EXPECT_EQ(mesh.Size(layout.attention_heads), 8);
+  EXPECT_EQ(SplitAxes(layout, mesh), mesh.Physical(2));
+  EXPECT_TRUE(IsBeyondPaper(layout, mesh));
+  EXPECT_TRUE(SplitAxes(ParseLayout("Ex.Fyz/wg-x/Bx.Hyz", mesh), mesh).empty());
+  EXPECT_TRUE(LayoutFilter("*/wg-z1/*", mesh).beyond_paper());
+  EXPECT_FALSE(LayoutFilter("*/wg-z/*", mesh).beyond_paper());
+  EXPECT_EQ(Describe(layout, mesh), "weight-gathered over z1, attention over batch and heads");
+}
+
+TEST(Layout, OnlyEvenLengthsFromFourHaveFactors) {
+  const Mesh mesh = MeshOf(1, 2, 4);
+  const auto error = [&](const char* text) {
+    return ErrorOf([&] { static_cast<void>(ParseLayout(text, mesh)); });
+  };
+  EXPECT_EQ(error("Ey1.Fy2z/ws/Byz"),
+            "layout 'Ey1.Fy2z/ws/Byz': in 'Ey1.Fy2z' y1 is a factor of y, which is 2 long in "
+            "1x2x4; only an even length of 4 or more has factors");
+  EXPECT_EQ(error("Ex1.Fyz/ws/Byz"),
+            "layout 'Ex1.Fyz/ws/Byz': in 'Ex1.Fyz' x1 is a factor of x, which is 1 long in 1x2x4; "
+            "only an even length of 4 or more has factors");
 }
 
 TEST(Describe, InWords) {
@@ -227,8 +275,10 @@ TEST(LayoutFilter, Errors) {
   EXPECT_EQ(error("Ex.Fy/*/Bxyz"),
             "layout 'Ex.Fy/*/Bxyz': every axis of 4x4x4 (xyz) must appear in each part that is not "
             "'*'");
-  EXPECT_EQ(error("*/wg-q/*"),
-            "layout '*/wg-q/*': in 'wg-q' 'q' is not an axis; the axes are x, y, z");
+  EXPECT_EQ(
+      error("*/wg-q/*"),
+      "layout '*/wg-q/*': in 'wg-q' 'q' is not an axis; the axes are x, y, z, and their factors "
+      "x1, x2 and so on");
   // A filter that names one layout explains why there is none.
   EXPECT_EQ(error("Ex.Fyz/wg-x/Hxyz"),
             "layout 'Ex.Fyz/wg-x/Hxyz': weights are gathered over x, so the batch is sharded over "

@@ -117,12 +117,11 @@ inline std::vector<Model> TestModels() {
   return {MultiqueryModel(), GroupedModel(), MultiheadModel(), ParallelGroupedModel()};
 }
 
-// The paper's 6^k layouts of a mesh of k axes: each axis takes E or F, times gathered, attention
-// over B, attention over H. With `beyond`, all 9^k: attention over S too, or R.
-inline std::vector<Layout> AllLayouts(const Mesh& mesh, bool beyond = false) {
+// The paper's 6^k layouts of k axes: each takes E or F, times gathered, attention over B, attention
+// over H. With `beyond`, all 9^k: attention over S too, or R.
+inline std::vector<Layout> LayoutsOver(const std::vector<AxisSet>& axes, bool beyond) {
   std::vector<Layout> layouts = {Layout()};
-  for (int axis = 0; axis < mesh.axis_count(); ++axis) {
-    const AxisSet set = AxisSet::Of(axis);
+  for (AxisSet set : axes) {
     std::vector<Layout> more;
     for (const Layout& base : layouts) {
       for (int option = 0; option < (beyond ? 3 : 0); ++option) {
@@ -146,6 +145,11 @@ inline std::vector<Layout> AllLayouts(const Mesh& mesh, bool beyond = false) {
   return layouts;
 }
 
+// Of a mesh's whole axes.
+inline std::vector<Layout> AllLayouts(const Mesh& mesh, bool beyond = false) {
+  return LayoutsOver(mesh.Parts(mesh.all()), beyond);
+}
+
 // Every layout with every legal fourth part that says something.
 inline std::vector<Layout> ResidualLayouts(const Mesh& mesh) {
   std::vector<Layout> layouts;
@@ -153,7 +157,8 @@ inline std::vector<Layout> ResidualLayouts(const Mesh& mesh) {
     for (unsigned bits = 0; bits <= mesh.all().bits(); ++bits) {
       Layout layout = base;
       layout.residual = AxisSet::FromBits(bits);
-      if (!WhyIllegal(layout, mesh) && layout.residual_embed() != base.residual_embed()) {
+      if (mesh.Factors(*layout.residual).empty() && !WhyIllegal(layout, mesh) &&
+          layout.residual_embed() != base.residual_embed()) {
         layouts.push_back(layout);
       }
     }
@@ -161,10 +166,48 @@ inline std::vector<Layout> ResidualLayouts(const Mesh& mesh) {
   return layouts;
 }
 
+// Those in which the factors of one axis differ.
+inline std::vector<Layout> SplitLayouts(const Mesh& mesh) {
+  std::vector<Layout> layouts;
+  for (AxisSet split : mesh.Parts(mesh.all())) {
+    std::vector<AxisSet> axes = mesh.Parts(mesh.all() - split);
+    for (int factor : split) {
+      axes.push_back(AxisSet::Of(factor));
+    }
+    for (const Layout& layout : LayoutsOver(axes, true)) {
+      if (!SplitAxes(layout, mesh).empty()) {
+        layouts.push_back(layout);
+      }
+    }
+  }
+  return layouts;
+}
+
+// The set after renaming physical axes p to to[p].
+inline AxisSet Relabelled(AxisSet set, const std::array<int, 3>& to, const Mesh& mesh) {
+  AxisSet out;
+  for (int axis : set) {
+    const int physical = mesh.axis(axis).physical;
+    const int factor = axis - mesh.Physical(physical).first();
+    out |= AxisSet::Of(mesh.Physical(to[static_cast<std::size_t>(physical)]).first() + factor);
+  }
+  return out;
+}
+
 inline std::vector<Layout> EveryLayout(const Mesh& mesh) {
   std::vector<Layout> layouts = AllLayouts(mesh, true);
   const std::vector<Layout> more = ResidualLayouts(mesh);
   layouts.insert(layouts.end(), more.begin(), more.end());
+  return layouts;
+}
+
+// And one in thirteen of those that split an axis, which meets all options of all axes.
+inline std::vector<Layout> WithSplits(const Mesh& mesh) {
+  std::vector<Layout> layouts = EveryLayout(mesh);
+  const std::vector<Layout> split = SplitLayouts(mesh);
+  for (std::size_t i = 0; i < split.size(); i += 13) {
+    layouts.push_back(split[i]);
+  }
   return layouts;
 }
 

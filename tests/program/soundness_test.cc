@@ -19,7 +19,7 @@ void ForEachProgram(const Mesh& mesh, const std::vector<Model>& models,
   Program program;
   for (const Model& model : models) {
     for (Phase phase : {Phase::kPrefill, Phase::kDecode}) {
-      for (const Layout& layout : EveryLayout(mesh)) {
+      for (const Layout& layout : WithSplits(mesh)) {
         SCOPED_TRACE(testing::Message()
                      << model.name << ", " << Name(phase) << ", " << ToString(layout, mesh)
                      << " on " << ToString(mesh.slice()));
@@ -342,7 +342,7 @@ TEST(AllReduce, MovesEqualChunks) {
   const Mesh mesh = MeshOf(2, 4, 12);
   int uneven = 0;
   for (const Model& model : TestModels()) {
-    for (const Layout& layout : EveryLayout(mesh)) {
+    for (const Layout& layout : WithSplits(mesh)) {
       Workload work = SmallWorkload();
       work.input_length = 7;
       for (std::int64_t batch : {1, 5, 27, 81, 108, 512}) {

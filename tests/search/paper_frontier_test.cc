@@ -36,11 +36,12 @@ class PaperFrontier : public testing::TestWithParam<Published> {
 INSTANTIATE_TEST_SUITE_P(
     Tables, PaperFrontier,
     testing::Values(Published{"t2-low-latency-prefill", 0.962, "Ex.Fyz/ws/Hxyz", 0},
-                    Published{"t2-low-latency-decode", 0.685, "Ex.Fyz/ws/Bxy.Hz", 0.0092},
-                    Published{"t2-high-throughput-prefill", 0.968, "Ex.Ryz/wg-x/Bxyz", 0.004, true},
+                    Published{"t2-low-latency-decode", 0.685, "Ex.Fyz/ws/Bxy2z.Hy1", 0.0145},
+                    Published{"t2-high-throughput-prefill", 0.968, "Ex2.Rx1yz/wg-x2/Bxyz", 0.004,
+                              true},
                     Published{"t2-high-throughput-decode", 0.890, "Ex.Fyz/ws/Bxyz", 0},
                     Published{"t3-low-latency-prefill", 0.781, "Fxyz/ws/Hxyz", 0.0833},
-                    Published{"t3-low-latency-decode", 0.435, "Ex.Fyz/ws/Bxyz", 0},
+                    Published{"t3-low-latency-decode", 0.435, "Ey2.Fxy1z/ws/Bxy2z.Hy1", 0.0139},
                     Published{"t3-high-throughput-prefill", 1.039, "Rxyz/ws/Bxyz", 0.0104, true},
                     Published{"t3-high-throughput-decode", 0.963, "Fxyz/ws/Bxyz", 0.1445}),
     [](const auto& param) {

@@ -241,9 +241,11 @@ bool FitTogether(const Plan& prefill, const Plan& decode, const Chip& chip) {
          chip.hbm_usable.base();
 }
 
-BestPair BruteForce(const Setting& setting) {
+BestPair BruteForce(const Setting& setting, LayoutSpace space) {
   Evaluator evaluator(setting);
-  const std::vector<Layout> layouts = AllLayouts(evaluator.mesh());
+  const Mesh& mesh = evaluator.mesh();
+  const std::vector<Layout> layouts =
+      space == LayoutSpace::kPaper ? AllLayouts(mesh) : EnumerateLayouts(mesh, All(mesh), space);
   std::set<std::int64_t> counts;
   for (const Layout& layout : layouts) {
     for (const Layout& other : layouts) {
@@ -269,7 +271,7 @@ BestPair BruteForce(const Setting& setting) {
         if (!plan || !plan->fits()) {
           continue;
         }
-        Pair& pair = pairs[{layout.weights_embed.bits(),
+        Pair& pair = pairs[{layout.weights_embed.bits() << 8U | layout.replicas.bits(),
                             grouped ? PlacementOfHeads(evaluator.program(), setting.model) : ""}];
         (phase == Phase::kPrefill ? pair.prefill : pair.decode).push_back(*plan);
       }
@@ -290,11 +292,13 @@ BestPair BruteForce(const Setting& setting) {
 }
 
 // What a deployment promises, and that nothing is faster.
-void ExpectBestDeployment(const Setting& setting) {
+void ExpectBestDeployment(const Setting& setting, LayoutSpace space = LayoutSpace::kPaper) {
   Evaluator evaluator(setting);
-  const auto found = SearchDeployment(evaluator, All(evaluator.mesh()));
+  DeploymentOptions options;
+  options.space = space;
+  const auto found = SearchDeployment(evaluator, All(evaluator.mesh()), options);
   ASSERT_TRUE(found.has_value());
-  const BestPair best = BruteForce(setting);
+  const BestPair best = BruteForce(setting, space);
   EXPECT_NEAR(found->latency.base() / best.latency, 1, 1e-12)
       << "found " << ToString(found->prefill.layout, evaluator.mesh()) << " then "
       << ToString(found->decode.layout, evaluator.mesh()) << ", " << found->stored_heads
@@ -326,6 +330,18 @@ TEST(SearchDeployment, EqualsBruteForceOverAllPairs) {
         setting.padded_heads = heads;
         ExpectBestDeployment(setting);
       }
+    }
+  }
+}
+
+// With R, S and factors: phases that share weights may split different axes.
+TEST(SearchDeployment, EqualsBruteForceOverTheWholeSpace) {
+  for (const Slice& slice : {SliceOf(1, 1, 4), SliceOf(1, 2, 4)}) {
+    for (const Model& model : TestModels()) {
+      SCOPED_TRACE(testing::Message() << model.name << " on " << ToString(slice));
+      Setting setting = Base(model, slice);
+      setting.workload.prefill_batch = 2;
+      ExpectBestDeployment(setting, LayoutSpace::kAll);
     }
   }
 }
@@ -378,7 +394,7 @@ TEST(SearchDeployment, EqualsBruteForceWhenMemoryIsTight) {
   Evaluator tight(setting);
   const auto second = SearchDeployment(tight, All(tight.mesh()));
   ASSERT_TRUE(second.has_value());
-  EXPECT_NEAR(second->latency.base() / BruteForce(setting).latency, 1, 1e-12);
+  EXPECT_NEAR(second->latency.base() / BruteForce(setting, LayoutSpace::kPaper).latency, 1, 1e-12);
   EXPECT_GE(second->latency, first->latency);
   setting.chip.hbm_usable = BytesOf(1);
   Evaluator none(setting);

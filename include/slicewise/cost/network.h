@@ -7,18 +7,19 @@
 // Torus network: sent bytes over the links that the schedule uses, plus a latency per hop.
 //   all-gather, reduce-scatter   sent / (sum over axes of 2 links if the axis wraps, else 1)
 //                                rings in both directions; on an unwrapped axis the end links carry
-//                                everything one way, so half the bandwidth
+//                                everything one way, so half the bandwidth; over a factor that
+//                                takes every s-th chip, s rings share the links
 //   all-reduce                   the two after one another
 //   all-to-all                   busiest link: pair bytes x AllToAllLoad
-//   looped one-way               sent / 1 link, whatever the axes
-// Hops: floor(K/2) per wrapped axis, K-1 per unwrapped one.
+//   looped one-way               sent / 1 link, whatever the axes, over a factor too as above
+// Hops: floor(K/2) per wrapped axis, K-1 per unwrapped one, times s.
 #pragma once
 
 #include <array>
 
 #include "slicewise/cost/calibration.h"
 #include "slicewise/hardware/chip.h"
-#include "slicewise/hardware/slice.h"
+#include "slicewise/hardware/mesh.h"
 #include "slicewise/program/traffic.h"
 
 namespace slicewise {
@@ -38,6 +39,10 @@ struct CollectiveTime {
 // figures).
 [[nodiscard]] double AllToAllLoad(const Mesh& mesh, AxisSet axes);
 
+// Load of a directed link in a one-way loop over the axes, one after another, in bytes per sent
+// byte: 1 but for factors of stride s, which come first, while there is least to carry.
+[[nodiscard]] double OneWayLoad(const Mesh& mesh, AxisSet axes);
+
 // Tables over all axis sets of a mesh, so that pricing a collective is two loads and a multiply.
 class Network {
  public:
@@ -50,11 +55,11 @@ class Network {
     double seconds_per_byte = 0;   // of sent bytes, rings along all axes
     double exchange_per_byte = 0;  // of sent bytes, all-to-all
     double ring_latency = 0;       // hops of the rings
-    double loop_latency = 0;       // K - 1 steps of a one-way loop
+    double loop_per_byte = 0;      // of sent bytes, a one-way loop
+    double loop_latency = 0;       // its K - 1 steps
     double exchange_latency = 0;   // hops and messages of an all-to-all
   };
   std::array<Entry, 1U << kMaxMeshAxes> table_ = {};
-  double loop_per_byte_ = 0;
   double launch_latency_ = 0;
   double paper_per_byte_ = 0;
   NetworkKind kind_;

@@ -1,13 +1,15 @@
 // Hop-by-hop schedules of collectives: every message, the link it crosses and what it waits for.
 //
-// The same list moves the emulator's data, counts its bytes and gives its time.
+// The same list moves the emulator's data, counts its bytes and gives its time. It is of all chips
+// along the physical axes of a collective: over factors of an axis several groups of them run side
+// by side on the same links, and a step to the next member crosses chips of other groups.
 //
 //   gather    each member's block reaches all others. Along one axis: a ring both ways round where
 //             the axis wraps (the antipode of an even ring gets half from either side), a line from
 //             each chip towards both ends where it does not. Over n axes the block is cut into n
 //             parts; part p goes along axes p, p+1, ..., so that all axes are busy at once.
 //   one-way   one part, one axis after another, upwards only where the axis wraps: the loop that
-//             gathers weights.
+//             gathers weights. Every second chip comes first, while there is least to carry.
 //   scatter   the gather backwards in time, each message adding to what the receiver has.
 //   exchange  all-to-all: every pair's message over shortest walks, ties split evenly, hop by hop.
 #pragma once
@@ -20,17 +22,17 @@
 
 namespace slicewise {
 
-// One payload crossing one link. Chips are numbered within the group.
+// One payload crossing one link. Chips are numbered as Groups(mesh, mesh.Whole(axes)) orders them.
 struct Message {
   int from = 0;
   int to = 0;
   int direction = 0;
-  int block = 0;     // gather, scatter: the member whose block it is; exchange: source * K + target
+  int block = 0;  // gather, scatter: the chip whose block it is; exchange: source * chips + target
   double begin = 0;  // the range of the block, as fractions of it
   double end = 1;
   int needs = 0;       // token that must have been given before this can start
   int gives = 0;       // token given on arrival; more than one message may give it
-  bool enters = true;  // leaves its source here (false: forwarded, all-to-all only)
+  bool enters = true;  // leaves a member that has it (false: forwarded)
 };
 
 struct MessageList {

@@ -10,7 +10,7 @@
 #include <cstddef>
 #include <vector>
 
-#include "slicewise/hardware/slice.h"
+#include "slicewise/hardware/mesh.h"
 
 namespace slicewise {
 

@@ -26,7 +26,13 @@ class AxisSet {
 
   [[nodiscard]] constexpr unsigned bits() const { return bits_; }
   [[nodiscard]] constexpr bool empty() const { return bits_ == 0; }
-  [[nodiscard]] constexpr int count() const { return std::popcount(bits_); }
+  [[nodiscard]] constexpr int count() const {
+    int count = 0;  // std::popcount is a call where the target's instructions are not known
+    for (unsigned rest = bits_; rest != 0; rest &= rest - 1) {
+      ++count;
+    }
+    return count;
+  }
   // The lowest axis; undefined on the empty set.
   [[nodiscard]] constexpr int first() const { return std::countr_zero(bits_); }
   [[nodiscard]] constexpr bool Has(int axis) const {

@@ -1,4 +1,4 @@
-// A slice: a box of chips, and the logical mesh that layouts name the axes of.
+// A slice: a box of chips.
 #pragma once
 
 #include <array>
@@ -7,7 +7,6 @@
 #include <string_view>
 #include <vector>
 
-#include "slicewise/hardware/axis_set.h"
 #include "slicewise/hardware/chip.h"
 
 namespace slicewise {
@@ -41,46 +40,5 @@ struct Slice {
 // Whether the chip can be twisted in this shape: n x n x 2n or n x 2n x 2n in any order, n a
 // multiple of the wrap multiple (facts: the TPU v4 paper, ISCA 2023).
 [[nodiscard]] bool CanTwist(const std::array<int, 3>& dims, const Chip& chip);
-
-struct MeshAxis {
-  int size = 1;
-  int physical = 0;  // 0, 1, 2 for x, y, z
-  bool wraps = false;
-
-  bool operator==(const MeshAxis&) const = default;
-};
-
-// The axes longer than 1, in ascending order of their names. Axis i of the mesh is bit i of an
-// AxisSet. Products of sizes are precomputed: they are asked for on the pricing path.
-class Mesh {
- public:
-  Mesh() : Mesh(Slice()) {}  // one chip, no axes
-  explicit Mesh(const Slice& slice);
-
-  [[nodiscard]] int axis_count() const { return axis_count_; }
-  [[nodiscard]] const MeshAxis& axis(int index) const {
-    return axes_[static_cast<std::size_t>(index)];
-  }
-  // 'x', 'y' or 'z'.
-  [[nodiscard]] char name(int index) const;
-  // The index of the axis of that name; -1 when the mesh has none (length 1, or no such axis).
-  [[nodiscard]] int Find(char name) const;
-  [[nodiscard]] AxisSet all() const { return AxisSet::FirstN(axis_count_); }
-  // Number of chips along the axes of the set; 1 for the empty set.
-  [[nodiscard]] double Size(AxisSet set) const { return sizes_[set.bits()]; }
-  [[nodiscard]] int IntSize(AxisSet set) const { return static_cast<int>(sizes_[set.bits()]); }
-  [[nodiscard]] const Slice& slice() const { return slice_; }
-  // "xyz" for all three.
-  [[nodiscard]] std::string Names(AxisSet set) const;
-  [[nodiscard]] std::string Names(const AxisOrder& order) const;
-
-  bool operator==(const Mesh& other) const { return slice_ == other.slice_; }
-
- private:
-  Slice slice_;
-  int axis_count_ = 0;
-  std::array<MeshAxis, kMaxMeshAxes> axes_ = {};
-  std::array<double, 1U << kMaxMeshAxes> sizes_ = {};
-};
 
 }  // namespace slicewise

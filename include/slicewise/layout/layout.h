@@ -15,14 +15,16 @@
 //            rest, as the paper's released 1D code does. Absent: d_model over all axes not
 //            gathered.
 //
-// A layout speaks of the axes of a Mesh, which holds only axes longer than 1.
+// A layout speaks of the axes of a Mesh, which holds only axes longer than 1. `x1` and `x2` are the
+// factors of an axis, major first (hardware/mesh.h); `x` is both.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string>
 #include <string_view>
 
-#include "slicewise/hardware/slice.h"
+#include "slicewise/hardware/mesh.h"
 
 namespace slicewise {
 
@@ -42,15 +44,29 @@ struct Layout {
   [[nodiscard]] AxisSet residual_embed() const {
     return residual.value_or((weights_embed | weights_ffn) - gathered);
   }
-  // Whether the layout uses what the paper does not have: R or S.
-  [[nodiscard]] bool beyond_paper() const {
-    return !replicas.empty() || !attention_sequence.empty();
-  }
 };
 
-// Canonical text: letters alphabetical, axes x < y < z. A part with no axes prints its last letter
-// alone ("F/ws/H" on a single chip).
+// The factors (hardware/mesh.h) that the layout treats differently from their other half; empty
+// for a layout of whole axes.
+[[nodiscard]] AxisSet SplitAxes(const Layout& layout, const Mesh& mesh);
+// Whether the layout uses what the paper does not have: R, S or factors of an axis.
+[[nodiscard]] bool IsBeyondPaper(const Layout& layout, const Mesh& mesh);
+
+// Canonical text: letters alphabetical, axes x1 < x2 < y1 < ... A part with no axes prints its last
+// letter alone ("F/ws/H" on a single chip).
 [[nodiscard]] std::string ToString(const Layout& layout, const Mesh& mesh);
+
+// The canonical text without allocation, for comparing many.
+class LayoutText {
+ public:
+  LayoutText(const Layout& layout, const Mesh& mesh);
+  [[nodiscard]] std::string_view view() const { return {text_.data(), size_}; }
+
+ private:
+  // Three parts of three letters, a fourth of one, every axis at most once in each.
+  std::array<char, 4 * (std::size_t{2} * kMaxMeshAxes + 6)> text_;
+  std::size_t size_ = 0;
+};
 
 // The parts of the canonical text.
 [[nodiscard]] std::string WeightsText(const Layout& layout, const Mesh& mesh);
@@ -83,10 +99,8 @@ class LayoutFilter {
   [[nodiscard]] bool exact() const { return weights_ && ffn_ && attention_ && !any_residual_; }
   // Whether layouts with a fourth part can match, so that the enumeration must produce them.
   [[nodiscard]] bool wants_residual() const { return any_residual_ || residual_.has_value(); }
-  // Whether a part names R or S, so that only layouts beyond the paper's can match.
-  [[nodiscard]] bool beyond_paper() const {
-    return (weights_ && !weights_->third.empty()) || (attention_ && !attention_->third.empty());
-  }
+  // Whether a part names R, S or a factor, so that only layouts beyond the paper's can match.
+  [[nodiscard]] bool beyond_paper() const { return beyond_paper_; }
 
  private:
   struct Triple {  // the axes under a part's letters, in alphabetical order
@@ -99,6 +113,7 @@ class LayoutFilter {
   std::optional<Triple> attention_;
   std::optional<AxisSet> residual_;
   bool any_residual_ = false;
+  bool beyond_paper_ = false;
 };
 
 }  // namespace slicewise

@@ -10,7 +10,7 @@
 #include <limits>
 #include <string_view>
 
-#include "slicewise/hardware/slice.h"
+#include "slicewise/hardware/mesh.h"
 #include "slicewise/program/fixed_vector.h"
 #include "slicewise/program/tensor.h"
 #include "slicewise/workload/workload.h"

@@ -46,7 +46,7 @@ struct SweepCounters {
   std::size_t points = 0;         // slice x weight format x batch
   std::size_t pruned_points = 0;  // left out by a bound, with all their layouts
   std::size_t layouts = 0;        // enumerated, one per class, over all points
-  std::size_t pruned = 0;         // layouts of pruned points
+  std::size_t pruned = 0;         // layouts of pruned points, or whose replicas do not fit
   std::size_t lowered = 0;        // programs made; one serves many batches
   std::size_t priced = 0;         // plans: costed, memory counted, or refused for the head count
   std::size_t infeasible = 0;     // of those priced: miss memory, a target or the head count
