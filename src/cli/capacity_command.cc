@@ -56,35 +56,35 @@ Command AddCapacity(CLI::App& root) {
                   "memory for the KV cache: free (what weights and activations leave, the default) "
                   "or a percentage of nominal HBM such as 30%");
   AddOutputOptions(*app, *options);
-  return {
-      app, [options, budget](Streams streams) {
-        const OutputFormat format = ResolveFormat(*options);
-        RequestOptions typed = options->request;
-        // Decode reads the cache; without a filter the weights stay where they are.
-        typed.layout = typed.layout.value_or("*/ws/*");
-        const Request request = ResolveRequest(typed);
-        if (!request.setting.model.has_attention()) {
-          throw InputError(fmt::format("model '{}' has no attention: there is no KV cache",
-                                       request.setting.model.name));
-        }
-        const Mesh mesh(request.setting.slice);
-        const CapacityReport report = {
-            request.setting, request.provenance, request.layout, ParseBudget(*budget),
-            Capacity(request.setting, LayoutFilter(request.layout, mesh), ParseBudget(*budget))};
-        for (const std::string& note : request.provenance.notes) {
-          streams.err << "slicewise: note: " << note << "\n";
-        }
-        WriteResult(Render(report, format, ResultWidth(options->output, streams.terminal)),
-                    options->output, streams.out);
-        bool any = false;
-        for (const CapacityRow& row : report.rows) {
-          any = any || row.max_context > 0 || row.max_batch > 0;
-        }
-        if (!any) {
-          streams.err << "slicewise: nothing fits: no layout has room for a KV cache\n";
-        }
-        return any ? ExitCode::kDone : ExitCode::kInfeasible;
-      }};
+  return {app, [options, budget](Streams streams) {
+            const OutputFormat format = ResolveFormat(*options);
+            RequestOptions typed = options->request;
+            // Decode reads the cache; without a filter the weights stay where they are.
+            typed.layout = typed.layout.value_or("*/ws/*");
+            const Request request = ResolveRequest(typed);
+            if (!request.setting.model.has_attention()) {
+              throw InputError(fmt::format("model '{}' has no attention: there is no KV cache",
+                                           request.setting.model.name));
+            }
+            const Mesh mesh(request.setting.slice);
+            const CapacityReport report = {
+                request.setting, request.provenance, request.layout, ParseBudget(*budget),
+                Capacity(request.setting, LayoutFilter(request.layout, mesh), ParseBudget(*budget),
+                         request.layouts)};
+            for (const std::string& note : request.provenance.notes) {
+              streams.err << "slicewise: note: " << note << "\n";
+            }
+            WriteResult(Render(report, format, ResultWidth(options->output, streams.terminal)),
+                        options->output, streams.out);
+            bool any = false;
+            for (const CapacityRow& row : report.rows) {
+              any = any || row.max_context > 0 || row.max_batch > 0;
+            }
+            if (!any) {
+              streams.err << "slicewise: nothing fits: no layout has room for a KV cache\n";
+            }
+            return any ? ExitCode::kDone : ExitCode::kInfeasible;
+          }};
 }
 
 }  // namespace slicewise::cli

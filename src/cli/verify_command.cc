@@ -46,7 +46,8 @@ std::string Render(const VerifySummary& summary, OutputFormat format, std::size_
 // fits the decode phase.
 std::vector<Layout> Choose(const Request& request, const Mesh& mesh, bool all) {
   const LayoutFilter filter(request.layout, mesh);
-  std::vector<Layout> layouts = ClassRepresentatives(EnumerateLayouts(mesh, filter), mesh);
+  std::vector<Layout> layouts =
+      ClassRepresentatives(EnumerateLayouts(mesh, filter, request.layouts), mesh);
   std::erase_if(layouts, [&](const Layout& layout) {
     return request.setting.model.has_attention() &&
            StoredHeads(request.setting.model, layout, mesh, request.setting.padded_heads) == 0;
@@ -55,8 +56,8 @@ std::vector<Layout> Choose(const Request& request, const Mesh& mesh, bool all) {
     return layouts;
   }
   Evaluator evaluator(request.setting);
-  const PhasePlans found =
-      SearchPhase(evaluator, filter, request.phases.back(), Objective::kLatency);
+  const PhasePlans found = SearchPhase(evaluator, filter, request.phases.back(),
+                                       Objective::kLatency, {}, request.layouts);
   if (!found.plans.empty()) {
     return {found.plans.front().layout};
   }

@@ -85,31 +85,19 @@ std::string Mesh::Names(const AxisOrder& order) const {
 }
 
 char* Mesh::WriteNames(const AxisOrder& order, char* out) const {
-  for (int i = 0; i < order.size();) {
-    out = WriteName(order, i, out);
-  }
-  return out;
-}
-
-std::vector<std::string> Mesh::NameList(const AxisOrder& order) const {
-  std::vector<std::string> names;
-  for (int i = 0; i < order.size();) {
-    std::array<char, 2> name;
-    names.emplace_back(name.data(), WriteName(order, i, name.data()));
-  }
-  return names;
-}
-
-char* Mesh::WriteName(const AxisOrder& order, int& i, char* out) const {
-  const int index = order[i++];
-  const AxisSet factors = Physical(axis(index).physical);
-  const bool has_factors = factors != AxisSet::Of(index);
-  const bool major = index == factors.first();
-  *out++ = static_cast<char>('x' + axis(index).physical);
-  if (has_factors && major && i < order.size() && order[i] == index + 1) {
-    ++i;  // the minor factor
-  } else if (has_factors) {
-    *out++ = major ? '1' : '2';
+  for (int i = 0; i < order.size(); ++i) {
+    const int index = order[i];
+    const AxisSet factors = Physical(axis(index).physical);
+    const bool major = index == factors.first();
+    *out++ = static_cast<char>('x' + axis(index).physical);
+    if (factors == AxisSet::Of(index)) {
+      continue;
+    }
+    if (major && i + 1 < order.size() && order[i + 1] == index + 1) {
+      ++i;  // both factors
+    } else {
+      *out++ = major ? '1' : '2';
+    }
   }
   return out;
 }

@@ -134,6 +134,7 @@ class Parser {
   AxisSet Axes(std::string_view names, std::size_t part) const {
     AxisSet axes;
     std::array<unsigned, 3> seen = {};  // by physical axis: 1 its major factor, 2 its minor
+    std::array<bool, 3> seen_whole = {};
     while (!names.empty()) {
       const char letter = names.front();
       if (letter < 'x' || letter > 'z') {
@@ -148,11 +149,12 @@ class Parser {
       const unsigned halves = factor == 0 ? 3 : factor;
       unsigned& before = seen[static_cast<std::size_t>(letter - 'x')];
       if ((before & halves) != 0) {
-        const std::string name = factor == 0 || before == 3 ? std::string(1, letter)
-                                                            : fmt::format("{}{}", letter, factor);
-        Fail(fmt::format("in '{}' axis {} appears twice", parts_[part], name));
+        const bool whole = factor == 0 || seen_whole[static_cast<std::size_t>(letter - 'x')];
+        Fail(fmt::format("in '{}' axis {} appears twice", parts_[part],
+                         names.substr(0, whole ? 1 : 2)));
       }
       before |= halves;
+      seen_whole[static_cast<std::size_t>(letter - 'x')] |= factor == 0;
       axes |= factor == 0 ? mesh_.Physical(letter - 'x') : Factor(letter, factor, part);
       names.remove_prefix(factor == 0 ? 1 : 2);
     }
@@ -365,10 +367,10 @@ LayoutFilter::LayoutFilter(std::string_view text, const Mesh& mesh) {
   beyond_paper_ = beyond(weights_) || beyond(attention_) ||
                   (ffn_ && !mesh.Factors(*ffn_).empty()) ||
                   (residual_ && !mesh.Factors(*residual_).empty());
-  if (exact()) {
+  if (weights_ && ffn_ && attention_ && !any_residual_) {
     // One layout: a mistake in it is worth its reason, not an empty result.
-    const Layout layout = ParseLayout(text, mesh);
-    residual_ = layout.residual;
+    layout_ = ParseLayout(text, mesh);
+    residual_ = layout_->residual;
   } else if ((weights_ && weights_->all() != mesh.all()) ||
              (attention_ && attention_->all() != mesh.all())) {
     parser.Fail(fmt::format("every axis of {} ({}) must appear in each part that is not '*'",

@@ -90,7 +90,7 @@ void AddSchedule(const Mesh& mesh, const Op& op, ExplainedOp& out) {
   const int ways = mesh.IntSize(op.axes.set());
   for (const MeshAxis& row : mesh.Rows(op.axes.set())) {
     out.links += row.wraps ? 2 : 1;
-    out.steps += Hops(row);
+    out.steps += Hops(row) / row.stride;
   }
   out.buffers = op.schedule == Schedule::kBlocking ? 1 : 2;
   if (op.schedule == Schedule::kLoopedOneWay) {

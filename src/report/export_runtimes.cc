@@ -106,7 +106,13 @@ EstiAxes MatchTwoD(const PhaseAxes& axes) {
 
 class EstiRules {
  public:
-  explicit EstiRules(const ExportInput& input) : input_(input), axes_(input.axes) {
+  explicit EstiRules(const ExportInput& input)
+      : input_(input), mesh_(input.execution.mesh.axes), axes_(input.axes) {
+    for (std::size_t i = 1; i < mesh_.size(); ++i) {
+      if (mesh_[i].physical_axis == mesh_[i - 1].physical_axis) {
+        JoinFactors(i - 1);
+      }
+    }
     axes_.attention_batch = Without(axes_.attention_batch, axes_.replicas);
   }
 
@@ -135,11 +141,33 @@ class EstiRules {
   }
 
  private:
+  // The rules know three axes: factors become one, in the major's roles.
+  void JoinFactors(std::size_t major) {
+    const std::string first = mesh_[major].name;
+    const std::string second = mesh_[major + 1].name;
+    mesh_[major].name = mesh_[major].physical_axis;
+    mesh_[major].size *= mesh_[major + 1].size;
+    mesh_.erase(mesh_.begin() + static_cast<std::ptrdiff_t>(major) + 1);
+    bool alike = true;
+    for (Names* names : {&axes_.weights_embed, &axes_.weights_ffn, &axes_.replicas, &axes_.gathered,
+                         &axes_.attention_batch, &axes_.cache_length, &axes_.cache_kv_heads,
+                         &axes_.residual_embed}) {
+      alike = alike && Has(*names, first) == Has(*names, second);
+      std::erase(*names, second);
+      std::replace(names->begin(), names->end(), first, mesh_[major].name);
+    }
+    if (!alike) {
+      Lose(fmt::format("these have {} whole, where {} is", mesh_[major].name, first));
+    }
+  }
+
   [[nodiscard]] std::string Title(const std::string& axis) const {
-    return axis.empty() ? "none" : fmt::format("{} ({} chips)", axis, input_.SizeOf(axis));
+    return axis.empty() ? "none" : fmt::format("{} ({} chips)", axis, Size(axis));
   }
   [[nodiscard]] std::int64_t Size(const std::string& axis) const {
-    return axis.empty() ? 1 : input_.SizeOf(axis);
+    const auto at = std::find_if(mesh_.begin(), mesh_.end(),
+                                 [&](const ExecutionAxis& other) { return other.name == axis; });
+    return at == mesh_.end() ? 1 : at->size;
   }
 
   void NoteModel() {
@@ -157,7 +185,7 @@ class EstiRules {
       downgrades_.push_back(fmt::format(
           "weights replicated over {}: the released code has one copy of them; these are the rules "
           "of one replica of {}",
-          fmt::join(axes_.replicas, ","), input_.SizeOf(axes_.replicas)));
+          fmt::join(axes_.replicas, ","), input_.SizeOf(input_.axes.replicas)));
     }
     if (!axes_.cache_length.empty()) {
       downgrades_.push_back(fmt::format(
@@ -175,7 +203,7 @@ class EstiRules {
   EstiAxes Match() {
     const Names all = [&] {
       Names names;
-      for (const ExecutionAxis& axis : input_.execution.mesh.axes) {
+      for (const ExecutionAxis& axis : mesh_) {
         names.push_back(axis.name);
       }
       return Without(names, axes_.replicas);
@@ -254,7 +282,8 @@ class EstiRules {
   }
 
   const ExportInput& input_;
-  PhaseAxes axes_;  // of one replica
+  std::vector<ExecutionAxis> mesh_;  // whole axes
+  PhaseAxes axes_;                   // of one replica, over these
   std::vector<std::string> downgrades_;
 };
 

@@ -66,7 +66,7 @@ std::string OfferText(const Request& request, Phase phase, const Offer& offer) {
   if (timed) {
     text += Format(limit) + (prefill ? " to the first token" : " per output token");
   } else {
-    text += offer.binding == Violation::Code::kContext ? "the context" : "the model";
+    text += offer.binding == Violation::Code::kContext ? "the context" : "fitting in memory";
   }
   if (offer.sufficient) {
     text += fmt::format(" needs {} chips ({}{})", offer.sufficient->slice.chips(),

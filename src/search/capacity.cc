@@ -101,8 +101,11 @@ using AttentionClass = std::vector<std::array<int, 3>>;
 AttentionClass ClassOf(const Layout& layout, const Mesh& mesh) {
   AttentionClass key;
   for (AxisSet axis : mesh.Parts(mesh.all())) {
-    const auto batch = static_cast<int>((layout.attention_batch & axis).bits());
-    key.push_back({mesh.IntSize(axis), mesh.slice().wraps ? 1 : 0, batch >> axis.first()});
+    const auto bits = [&](AxisSet part) {
+      return static_cast<int>((part & axis).bits()) >> axis.first();
+    };
+    key.push_back(
+        {mesh.IntSize(axis), bits(layout.attention_batch), bits(layout.attention_sequence)});
   }
   std::sort(key.begin(), key.end());
   return key;
@@ -115,10 +118,10 @@ bool Roomier(const CapacityRow& a, const CapacityRow& b) {
 }  // namespace
 
 std::vector<CapacityRow> Capacity(const Setting& setting, const LayoutFilter& filter,
-                                  const KvBudget& budget) {
+                                  const KvBudget& budget, LayoutSpace space) {
   CapacitySearch search(setting, budget);
   const Mesh& mesh = search.mesh();
-  std::vector<Layout> layouts = EnumerateLayouts(mesh, filter);
+  std::vector<Layout> layouts = ClassRepresentatives(EnumerateLayouts(mesh, filter, space), mesh);
   // Of equally roomy layouts the first by its text is shown.
   std::sort(layouts.begin(), layouts.end(), [&](const Layout& a, const Layout& b) {
     return ToString(a, mesh) < ToString(b, mesh);

@@ -42,8 +42,8 @@ int OptionOf(const Layout& layout, int axis) {
 }
 
 // Equal for two layouts exactly when relabelling equal axes turns one into the other: bits for each
-// physical axis, of its length, whether it wraps, the options of its factors, and whether the
-// layout names a residual.
+// physical axis, of its length, the options of its factors, and whether the layout names a
+// residual.
 using ClassKey = std::array<std::uint64_t, 3>;
 ClassKey KeyOf(const Layout& layout, const Mesh& mesh) {
   ClassKey key = {};
@@ -51,12 +51,11 @@ ClassKey KeyOf(const Layout& layout, const Mesh& mesh) {
     const AxisSet factors = mesh.Physical(physical);
     std::uint64_t& bits = key[static_cast<std::size_t>(physical)];
     bits = static_cast<std::uint64_t>(mesh.IntSize(factors));
-    bits = bits << 1U | (mesh.slice().wraps ? 1U : 0U);
     for (int axis : factors) {
       bits = bits << 5U | static_cast<std::uint64_t>(OptionOf(layout, axis));
     }
     bits = bits << 1U | (layout.residual ? 1U : 0U);
-    bits = bits << 2U | static_cast<std::uint64_t>(factors.count());
+    bits = bits << 1U | (factors.count() > 1 ? 1U : 0U);
   }
   std::sort(key.begin(), key.end());
   return key;
@@ -144,6 +143,9 @@ std::string_view Name(LayoutSpace space) { return space == LayoutSpace::kPaper ?
 
 std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filter,
                                      LayoutSpace space) {
+  if (filter.exact()) {
+    return {*filter.layout()};
+  }
   std::vector<Layout> layouts;
   AppendLayouts(mesh, filter, kPaperOptions, layouts);
   if (space == LayoutSpace::kAll || filter.beyond_paper()) {

@@ -43,6 +43,35 @@ TEST_F(ExportTest, EveryTargetOfAPlanFile) {
   }
 }
 
+// The released code has three axes: a split one is whole there, and the mesh has all chips.
+TEST_F(ExportTest, EveryTargetOfAPlanThatSplitsAnAxis) {
+  for (const char* layout : {"Ex1.Fx2yz/ws/Bxyz", "Ex.Fyz/ws/Bxy2z.Hy1", "Fxyz/ws/Bx1.Hx2yz/Ex",
+                             "Ex1.Fx2yz/wg-xyz/Bxyz"}) {
+    Plan(kPalm + layout + " --pad-heads 64 --weights int8");
+    for (const char* target : {"jax", "maxtext", "vllm-tpu", "esti-rules", "gcloud", "xla-flags"}) {
+      const Outcome outcome = Export(std::string("plan.json --lossy --to ") + target);
+      EXPECT_EQ(outcome.exit_code, 0) << layout << " " << target << outcome.err;
+      if (std::string_view(target) == "esti-rules") {
+        EXPECT_THAT(outcome.out, HasSubstr("mesh_shape = (4, 4, 4)")) << layout;
+        EXPECT_THAT(outcome.err, HasSubstr(" whole, where ")) << layout;
+      }
+    }
+  }
+}
+
+// Prefill splits an axis that decode has whole: the document's axes are factors, decode's are not.
+TEST_F(ExportTest, FactorsThatAPhaseTreatsAlikeAreOneAxis) {
+  Plan(
+      "--model palm-540b --slice 4x4x4 --pad-heads 64 --prefill-batch 4 --decode-batch 512 "
+      "--layouts all --layout Ex.Fyz/*/*");
+  const Outcome outcome = Export("plan.json --lossy --to esti-rules");
+  EXPECT_THAT(outcome.err, HasSubstr("prefill under Ex.Fyz/wg-y1/Bxy1.Hy2z and decode under "
+                                     "Ex.Fyz/ws/Bxyz: the target has one layout"));
+  EXPECT_THAT(outcome.err, Not(HasSubstr(" whole, where "))) << "decode's axes are whole";
+  EXPECT_THAT(outcome.out, HasSubstr("mesh_shape = (4, 4, 4)"));
+  EXPECT_THAT(outcome.out, HasSubstr("AttnAllToAll.AXES_YZX"));
+}
+
 TEST_F(ExportTest, StandardInputAndAFileOfOutput) {
   Plan(kPalm + "Fxyz/ws/Bxy.Hz");
   here_.input = directory_.path() / "plan.json";

@@ -207,10 +207,12 @@ TEST(OfferTest, MemoryContextAndWhatIsOutOfReach) {
   const Outcome memory = RunHere("plan --model palm-540b --max-chips 32");
   EXPECT_EQ(memory.exit_code, 3);
   EXPECT_THAT(memory.out, HasSubstr("\nno plan is feasible\n"));
-  EXPECT_THAT(memory.err,
-              StartsWith("slicewise: prefill: the model needs 64 chips (4x4x4, batch 1, bf16, "));
-  EXPECT_THAT(memory.err,
-              HasSubstr("\nslicewise: decode: the model needs 64 chips (4x4x4, batch 1, bf16, "));
+  EXPECT_THAT(
+      memory.err,
+      StartsWith("slicewise: prefill: fitting in memory needs 64 chips (4x4x4, batch 1, bf16, "));
+  EXPECT_THAT(
+      memory.err,
+      HasSubstr("\nslicewise: decode: fitting in memory needs 64 chips (4x4x4, batch 1, bf16, "));
   // tests/search/sweep_test.cc has the sum.
   const Outcome context = RunHere(
       "plan --model palm-540b --slice 4x4x4 --phase decode --batch 64 --min-context 180000");
@@ -236,7 +238,7 @@ TEST(OfferTest, ALayoutOfTwoAxes) {
       RunHere("plan --model palm-540b --slice 1x2x2 --phase decode --layout Fyz/ws/Byz");
   EXPECT_EQ(outcome.exit_code, 3);
   EXPECT_THAT(outcome.err,
-              HasSubstr("slicewise: decode: the model is out of reach of every slice"));
+              HasSubstr("slicewise: decode: fitting in memory is out of reach of every slice"));
 }
 
 const char* const kSweep =

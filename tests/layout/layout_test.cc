@@ -107,6 +107,7 @@ INSTANTIATE_TEST_SUITE_P(
             "in 'Ex.Fyw' 'w' is not an axis; the axes are x, y, z, and their factors x1, x2 and "
             "so on"},
         Refusal{"FactorTwice", "Ex1.Fx1yz/ws/Bxyz", "in 'Ex1.Fx1yz' axis x1 appears twice"},
+        Refusal{"FactorThrice", "Ex1x2x1.Fyz/ws/Bxyz", "in 'Ex1x2x1.Fyz' axis x1 appears twice"},
         Refusal{"FactorBesideItsAxis", "Exx2.Fyz/ws/Bxyz", "in 'Exx2.Fyz' axis x appears twice"},
         Refusal{"FactorMissing", "Ex1.Fyz/ws/Bxyz",
                 "axis x2 is missing from the weights part of a layout for 4x4x4"},

@@ -84,12 +84,12 @@ TEST_F(KvReshard, GroupedQueryMovesSomeAxesAndSlicesTheRest) {
   ASSERT_EQ(program.ops.size(), 2U) << Ops(program);
   EXPECT_EQ(program.ops[0].function, Elementwise::kSlice);
   EXPECT_EQ(program.ops[1].kind, OpKind::kAllToAll);
-  EXPECT_EQ(program.mesh.NameList(program.ops[1].axes).size(), 2U);
+  EXPECT_EQ(program.mesh.Names(program.ops[1].axes).size(), 2U);  // two letters
   const Program back = Between(WithKvHeads(8), "Ex.Fyz/ws/Bxyz", "Ex.Fyz/ws/Hxyz");
   ASSERT_EQ(back.ops.size(), 2U) << Ops(back);
   EXPECT_EQ(back.ops[0].kind, OpKind::kAllToAll);
   EXPECT_EQ(back.ops[1].kind, OpKind::kAllGather);
-  EXPECT_EQ(back.mesh.NameList(back.ops[1].axes).size(), 1U);
+  EXPECT_EQ(back.mesh.Names(back.ops[1].axes).size(), 1U);
 }
 
 // From any cache layout to any other the last tensors lie as decode's own cache does, and the steps

@@ -189,7 +189,10 @@ TEST(EnumerateLayouts, FiltersMayNameFactors) {
   EXPECT_EQ(Enumerated(mesh, "*/wg-x1/Bxyz").size(),
             // x1 is E or F and gathered; x2 the three others with B; y and z E, F or R
             2U * 3U * 9U);
-  EXPECT_EQ(Enumerated(mesh, "Ex1y1.Fx2y2z/ws/Bxyz").size(), 0U);  // splits two axes
+  // Of layouts that split two axes only one that is named.
+  EXPECT_EQ(Enumerated(mesh, "Ex1y1.Fx2y2z/ws/Bxyz").size(), 1U);
+  EXPECT_EQ(Enumerated(mesh, "Ex1y1.Fx2y2z/ws/*").size(), 0U);
+  EXPECT_EQ(Enumerated(mesh, "Ex.Fyz/ws/Hxyz/Exy1").size(), 1U);
 }
 
 TEST(EnumerateLayouts, FourthPartsOnlyWhenAskedFor) {

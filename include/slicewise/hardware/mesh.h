@@ -2,9 +2,9 @@
 //
 // A physical axis of an even length of 4 or more is two mesh axes, its factors: `x2`, two chips
 // next to one another, and `x1`, every second chip along x. A layout that treats both alike speaks
-// of `x`. With coordinate c along x, x1 is digit c / 2 and x2 digit c % 2: major first. A split of
-// 8 as 4 x 2 has the factors of 2 x 4, and none of its rings is slower (docs/search.md). Other
-// physical axes are one mesh axis; those of length 1 are none.
+// of `x`. With coordinate c along x, x1 is digit c / 2 and x2 digit c % 2: major first. So 8 is 4 x
+// 2, the factors of 2 x 4 with more bandwidth (docs/search.md). Other physical axes are one mesh
+// axis; those of length 1 are none.
 #pragma once
 
 #include <array>
@@ -16,8 +16,8 @@
 
 namespace slicewise {
 
-// Chips in a row along a physical axis, `stride` apart; there are `stride` such rows side by side
-// that share the links.
+// A mesh axis, or both factors of a physical one together: chips in a row, `stride` apart; there
+// are `stride` such rows side by side that share the links.
 struct MeshAxis {
   int size = 1;
   int physical = 0;  // 0, 1, 2 for x, y, z
@@ -69,15 +69,10 @@ class Mesh {
   [[nodiscard]] std::string Names(const AxisOrder& order) const;
   // The same into `out`, which has room for two characters an axis; returns the end. No allocation.
   char* WriteNames(const AxisOrder& order, char* out) const;
-  // One name for each axis, or pair of factors, of the order.
-  [[nodiscard]] std::vector<std::string> NameList(const AxisOrder& order) const;
 
   bool operator==(const Mesh& other) const { return slice_ == other.slice_; }
 
  private:
-  // The name at place i, which moves past it.
-  char* WriteName(const AxisOrder& order, int& i, char* out) const;
-
   Slice slice_;
   int axis_count_ = 0;
   std::array<MeshAxis, kMaxMeshAxes> axes_ = {};

@@ -96,7 +96,9 @@ class LayoutFilter {
 
   [[nodiscard]] bool Matches(const Layout& layout) const;
   // Whether no part is `*`: the filter names exactly one layout.
-  [[nodiscard]] bool exact() const { return weights_ && ffn_ && attention_ && !any_residual_; }
+  [[nodiscard]] bool exact() const { return layout_.has_value(); }
+  // The layout of an exact filter.
+  [[nodiscard]] const std::optional<Layout>& layout() const { return layout_; }
   // Whether layouts with a fourth part can match, so that the enumeration must produce them.
   [[nodiscard]] bool wants_residual() const { return any_residual_ || residual_.has_value(); }
   // Whether a part names R, S or a factor, so that only layouts beyond the paper's can match.
@@ -112,6 +114,7 @@ class LayoutFilter {
   std::optional<AxisSet> ffn_;
   std::optional<Triple> attention_;
   std::optional<AxisSet> residual_;
+  std::optional<Layout> layout_;
   bool any_residual_ = false;
   bool beyond_paper_ = false;
 };

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "slicewise/cost/plan.h"
+#include "slicewise/search/enumerate.h"
 
 namespace slicewise {
 
@@ -26,6 +27,7 @@ struct CapacityRow {
 // Contexts count all tokens in the cache; the request's context is context + input + output. The
 // search is exact: memory grows with either number, so bisection finds the largest that fits.
 [[nodiscard]] std::vector<CapacityRow> Capacity(const Setting& setting, const LayoutFilter& filter,
-                                                const KvBudget& budget);
+                                                const KvBudget& budget,
+                                                LayoutSpace space = LayoutSpace::kPaper);
 
 }  // namespace slicewise

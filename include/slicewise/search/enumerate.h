@@ -9,7 +9,8 @@
 // weights replicated over it (R, which implies B): 9^k layouts, 729 on 4x4x4 in C(11,3) = 165
 // classes. And one of the axes that have factors (hardware/mesh.h) may be split, its two factors
 // taking different options: s 72 9^(k-1) more with s such axes, 17,496 on 4x4x4 in 72 C(10,2) =
-// 3,240 classes. Layouts that split several axes are legal, but not enumerated.
+// 3,240 classes. Layouts that split several axes are legal, but not enumerated; nor are fourth
+// parts that split another axis than the layout does.
 #pragma once
 
 #include <cstdint>
@@ -27,7 +28,8 @@ enum class LayoutSpace : std::uint8_t {
 [[nodiscard]] std::string_view Name(LayoutSpace space);
 
 // Every legal layout of the space that the filter matches, in a fixed order, the paper's first. A
-// filter that names R, S or a factor asks for the whole space. Layouts with a fourth part are
+// filter that names R, S or a factor asks for the whole space; one
+// that names one layout has that layout alone. Layouts with a fourth part are
 // produced only when the filter asks for them.
 [[nodiscard]] std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filter,
                                                    LayoutSpace space = LayoutSpace::kPaper);
