@@ -134,7 +134,6 @@ class Parser {
   AxisSet Axes(std::string_view names, std::size_t part) const {
     AxisSet axes;
     std::array<unsigned, 3> seen = {};  // by physical axis: 1 its major factor, 2 its minor
-    std::array<bool, 3> seen_whole = {};
     while (!names.empty()) {
       const char letter = names.front();
       if (letter < 'x' || letter > 'z') {
@@ -146,17 +145,15 @@ class Parser {
       const unsigned factor = names.size() > 1 && (names[1] == '1' || names[1] == '2')
                                   ? static_cast<unsigned>(names[1] - '0')
                                   : 0;
+      const std::string_view name = names.substr(0, factor == 0 ? 1 : 2);
       const unsigned halves = factor == 0 ? 3 : factor;
       unsigned& before = seen[static_cast<std::size_t>(letter - 'x')];
       if ((before & halves) != 0) {
-        const bool whole = factor == 0 || seen_whole[static_cast<std::size_t>(letter - 'x')];
-        Fail(fmt::format("in '{}' axis {} appears twice", parts_[part],
-                         names.substr(0, whole ? 1 : 2)));
+        Fail(fmt::format("in '{}' axis {} appears twice", parts_[part], name));
       }
       before |= halves;
-      seen_whole[static_cast<std::size_t>(letter - 'x')] |= factor == 0;
       axes |= factor == 0 ? mesh_.Physical(letter - 'x') : Factor(letter, factor, part);
-      names.remove_prefix(factor == 0 ? 1 : 2);
+      names.remove_prefix(name.size());
     }
     return axes;
   }

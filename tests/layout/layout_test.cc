@@ -108,7 +108,7 @@ INSTANTIATE_TEST_SUITE_P(
             "so on"},
         Refusal{"FactorTwice", "Ex1.Fx1yz/ws/Bxyz", "in 'Ex1.Fx1yz' axis x1 appears twice"},
         Refusal{"FactorThrice", "Ex1x2x1.Fyz/ws/Bxyz", "in 'Ex1x2x1.Fyz' axis x1 appears twice"},
-        Refusal{"FactorBesideItsAxis", "Exx2.Fyz/ws/Bxyz", "in 'Exx2.Fyz' axis x appears twice"},
+        Refusal{"FactorBesideItsAxis", "Exx2.Fyz/ws/Bxyz", "in 'Exx2.Fyz' axis x2 appears twice"},
         Refusal{"FactorMissing", "Ex1.Fyz/ws/Bxyz",
                 "axis x2 is missing from the weights part of a layout for 4x4x4"},
         Refusal{"NoThirdFactor", "Ex3.Fyz/ws/Bxyz",
