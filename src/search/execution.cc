@@ -195,7 +195,8 @@ ExecutionMesh DescribeMesh(const Mesh& mesh, const DocumentAxes& axes) {
   return out;
 }
 
-AxisSet SplitAxes(const ExecutionLayouts& layouts, const Mesh& mesh) {
+// Of either phase.
+AxisSet AllSplitAxes(const ExecutionLayouts& layouts, const Mesh& mesh) {
   AxisSet split;
   for (const std::optional<Layout>& layout : {layouts.prefill, layouts.decode}) {
     split |= layout ? SplitAxes(*layout, mesh) : AxisSet();
@@ -209,7 +210,7 @@ class Describer {
       : setting_(setting),
         layouts_(layouts),
         mesh_(setting.slice),
-        axes_(mesh_, SplitAxes(layouts, mesh_)) {}
+        axes_(mesh_, AllSplitAxes(layouts, mesh_)) {}
 
   Execution Run() {
     Execution out;

@@ -2,9 +2,9 @@
 //
 // A physical axis of an even length of 4 or more is two mesh axes, its factors: `x2`, two chips
 // next to one another, and `x1`, every second chip along x. A layout that treats both alike speaks
-// of `x`. With coordinate c along x, x1 is digit c / 2 and x2 digit c % 2: major first. So 8 is 4 x
-// 2, the factors of 2 x 4 with more bandwidth (docs/search.md). Other physical axes are one mesh
-// axis; those of length 1 are none.
+// of `x`. With coordinate c along x, x1 is digit c / 2 and x2 digit c % 2: major first. So 8 has
+// the factors 4 and 2, in the order that gives them more bandwidth (docs/search.md). Other physical
+// axes are one mesh axis; those of length 1 are none.
 #pragma once
 
 #include <array>

@@ -28,9 +28,9 @@ enum class LayoutSpace : std::uint8_t {
 [[nodiscard]] std::string_view Name(LayoutSpace space);
 
 // Every legal layout of the space that the filter matches, in a fixed order, the paper's first. A
-// filter that names R, S or a factor asks for the whole space; one
-// that names one layout has that layout alone. Layouts with a fourth part are
-// produced only when the filter asks for them.
+// filter that names R, S or a factor asks for the whole space; one that names a single layout has
+// that layout alone, enumerated or not. Layouts with a fourth part are produced only when the
+// filter asks for them.
 [[nodiscard]] std::vector<Layout> EnumerateLayouts(const Mesh& mesh, const LayoutFilter& filter,
                                                    LayoutSpace space = LayoutSpace::kPaper);
 
