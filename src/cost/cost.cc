@@ -5,9 +5,9 @@
 namespace slicewise {
 namespace {
 
-// The members of an overlap group: an einsum, the loop that gathers its weights, and its loops over
-// activations.
-enum Side : std::uint8_t { kComputeSide, kGatherSide, kActivationsSide, kSides };
+// The members of an overlap group: an einsum, the loop that gathers its weights, its loops over
+// activations, and what of these is not a loop after all.
+enum Side : std::uint8_t { kComputeSide, kGatherSide, kActivationsSide, kBlockingSide, kSides };
 
 Side SideOf(const Op& op) {
   if (!IsCollective(op.kind)) {
@@ -28,7 +28,7 @@ GroupTimes Share(const GroupTimes& time, double gather_exposed, double activatio
   const double inner = time[kComputeSide] * compute + time[kGatherSide] * gather;
   const bool activations_hide = time[kActivationsSide] <= inner;
   const double rest = activations_hide ? 1 : activations_exposed;
-  return {compute * rest, gather * rest, activations_hide ? activations_exposed : 1};
+  return {compute * rest, gather * rest, activations_hide ? activations_exposed : 1, 1};
 }
 
 double BaseOf(double value) { return value; }
@@ -149,7 +149,9 @@ void CostModel::TraceCollective(const Program& program, const Op& op, OpCurve& c
   const TrafficAmount traffic = CollectiveAmount(program, op);
   const CollectiveTime time = network_.Time(op, traffic);
   Set(curve, OpCurve::kNetwork, time.bandwidth, 1);
+  curve.blocking_fraction = time.blocking_fraction;
   curve.network_latency = time.latency.base();
+  curve.blocking_latency = time.blocking_latency.base();
   Set(curve, OpCurve::kResults, traffic.sent, ReductionBytesPerSent(op.kind));
   curve.results_per_byte = elementwise_per_byte_;
   curve.steps = traffic.steps;
@@ -176,6 +178,8 @@ inline OpCost CostModel::PriceOp(const OpCurve& curve, const Sequences& sequence
   cost.unhidden = SecondsOf(std::min(compute, hbm) * curve.unhidden_fraction);
   cost.network_bandwidth = SecondsOf(amount[OpCurve::kNetwork]);
   cost.network_latency = SecondsOf(curve.network_latency);
+  cost.blocking_bandwidth = cost.network_bandwidth * curve.blocking_fraction;
+  cost.blocking_latency = SecondsOf(curve.blocking_latency);
   return cost;
 }
 
@@ -197,13 +201,20 @@ void CostModel::PriceGroups(const PhaseCurve& curve, const Sequences& sequences,
     const double on_chip = std::max(compute, hbm) + cost.unhidden.base();
     const double computing = compute >= hbm ? on_chip : 0;
     Totals::ByBound& seconds = totals.seconds[op.group][op.side];
+    Totals::ByBound& blocking = totals.seconds[op.group][kBlockingSide];
+    const double bandwidth = cost.blocking_bandwidth.base();
+    const double latency = cost.blocking_latency.base();
+    constexpr auto kNetwork = static_cast<std::size_t>(Bound::kNetwork);
+    constexpr auto kLatency = static_cast<std::size_t>(Bound::kLatency);
     seconds[static_cast<std::size_t>(Bound::kCompute)] += computing;
     seconds[static_cast<std::size_t>(Bound::kHbm)] += on_chip - computing;
-    seconds[static_cast<std::size_t>(Bound::kNetwork)] += cost.network_bandwidth.base();
-    seconds[static_cast<std::size_t>(Bound::kLatency)] += cost.network_latency.base();
+    seconds[kNetwork] += cost.network_bandwidth.base() - bandwidth;
+    seconds[kLatency] += cost.network_latency.base() - latency;
+    blocking[kNetwork] += bandwidth;
+    blocking[kLatency] += latency;
   }
   for (std::size_t g = 0; g < curve.groups.size(); ++g) {
-    totals.exposed[g] = {1, 1, 1};
+    totals.exposed[g] = {1, 1, 1, 1};
     if (curve.groups[g].overlaps) {
       GroupTimes times;
       for (std::size_t side = 0; side < kSides; ++side) {
@@ -248,7 +259,8 @@ void CostModel::PriceWithOps(const PhaseCurve& curve, const Sequences& sequences
   cost.ops.clear();
   for (const OpCurve& op : curve.ops) {
     OpCost& priced = cost.ops.push_back(PriceOp(op, sequences));
-    priced.exposed = priced.alone() * totals.exposed[op.group][op.side];
+    const Seconds blocking = priced.blocking_bandwidth + priced.blocking_latency;
+    priced.exposed = (priced.alone() - blocking) * totals.exposed[op.group][op.side] + blocking;
   }
 }
 

@@ -62,6 +62,22 @@ std::vector<AxisSet> Mesh::Parts(AxisSet set) const {
   return parts;
 }
 
+AxisSet Mesh::Longest(AxisSet set) const {
+  AxisSet longest;
+  bool neighbours = false;
+  for (AxisSet whole : physical_) {
+    const AxisSet part = whole & set;
+    // What has the last axis of its whole has chips next to one another.
+    const bool last = !part.empty() && (whole - part).bits() < part.bits();
+    if (IntSize(part) > IntSize(longest) ||
+        (IntSize(part) == IntSize(longest) && last && !neighbours)) {
+      longest = part;
+      neighbours = last;
+    }
+  }
+  return longest;
+}
+
 std::vector<MeshAxis> Mesh::Rows(AxisSet set) const {
   std::vector<MeshAxis> rows;
   rows.reserve(physical_.size());

@@ -198,6 +198,7 @@ Op& Lowering::Emit(OpKind kind, Part part) {
   op.group = 0;
   op.term_count = 0;
   op.axes = {};
+  op.looped = {};
   op.terms.fill({kNoTensor, kNoTensor, kNoTensor});
   return op;
 }
@@ -238,6 +239,7 @@ void Lowering::Stream(TensorId whole, TensorId chunk) {
 Op& Lowering::Looped(OpKind kind, Part part, Schedule schedule, AxisSet axes) {
   Op& op = Emit(kind, part);
   op.axes = AxisOrder(axes);
+  op.looped = axes;
   op.schedule = schedule;
   op.group = group_;
   return op;

@@ -374,8 +374,9 @@ void Lowering::ProjectOutputs(TensorId activated, TensorId attended, Part part) 
     weights.push_back(output_weights_);
   }
   GatherWeights(weights, part);
+  const bool loops_scatter = LoopsScatter(activated != kNoTensor, attended != kNoTensor);
   if (!embed_.empty()) {
-    GatherOutputs(activated, attended, part);
+    GatherOutputs(activated, attended, part, !loops_scatter);
   }
   TensorId out = Output(embed_, ffn_);
   Op& einsum = Emit(OpKind::kEinsum, part);
@@ -390,10 +391,14 @@ void Lowering::ProjectOutputs(TensorId activated, TensorId attended, Part part) 
   const AxisSet scattered = ffn_ & residual_embed_;
   if (!scattered.empty()) {
     const TensorId shard = Output(residual_embed_, ffn_ - scattered);
-    if (wide_residual_) {
+    if (loops_scatter) {
       Stream(out, shard);
-      AddTerm(Looped(OpKind::kReduceScatter, part, Schedule::kLoopedTwoWay, scattered), out,
-              kNoTensor, shard);
+      Op& op = Looped(OpKind::kReduceScatter, part, Schedule::kLoopedTwoWay, scattered);
+      if (!embed_.empty()) {
+        // The released serial layer loops over y, its longest, and then scatters over z.
+        op.looped = mesh_.Longest(scattered);
+      }
+      AddTerm(op, out, kNoTensor, shard);
       out = shard;
     } else {
       out = Move(OpKind::kReduceScatter, part, scattered, out, shard);
@@ -412,21 +417,41 @@ void Lowering::ProjectOutputs(TensorId activated, TensorId attended, Part part) 
   }
 }
 
+bool Lowering::LoopsScatter(bool ffn, bool attention) const {
+  if (wide_residual_ || embed_.empty()) {
+    return true;
+  }
+  if (model_.parallel()) {
+    return false;
+  }
+  // Elements sent for one token.
+  const auto sent = [&](double width, AxisSet cut, AxisSet axes) {
+    return width / mesh_.Size(cut) * (1 - 1 / mesh_.Size(axes));
+  };
+  const double heads = p_.dim(Dim::kHeads).padded * p_.dim(Dim::kHeadDim).padded;
+  const double inner = (ffn ? p_.dim(Dim::kFfn).padded : 0) + (attention ? heads : 0);
+  return sent(p_.dim(Dim::kEmbed).padded, embed_, ffn_) >= sent(inner, ffn_, embed_);
+}
+
 TensorId Lowering::Output(AxisSet axes, AxisSet partial) {
   return Activation(TensorRole::kBlockOutput,
                     {{Dim::kBatch, spread_}, {Dim::kLength, {}}, {Dim::kEmbed, axes}}, partial);
 }
 
-void Lowering::GatherOutputs(TensorId& activated, TensorId& attended, Part part) {
+void Lowering::GatherOutputs(TensorId& activated, TensorId& attended, Part part, bool looped) {
   // Attention combined over an E axis of the sequence is whole along it already.
   const AxisSet attended_axes = attended == kNoTensor ? AxisSet() : embed_ - sequence_;
   const AxisSet axes = activated == kNoTensor ? attended_axes : embed_;
   if (axes.empty()) {
     return;
   }
-  Op& op = Looped(OpKind::kAllGather, part, Schedule::kLoopedTwoWay, axes);
+  Op& op = looped ? Looped(OpKind::kAllGather, part, Schedule::kLoopedTwoWay, axes)
+                  : Emit(OpKind::kAllGather, part);
+  op.axes = AxisOrder(axes);
   const auto gather = [&](TensorId& shard, TensorId whole) {
-    Stream(whole, shard);
+    if (looped) {
+      Stream(whole, shard);
+    }
     AddTerm(op, shard, kNoTensor, whole);
     shard = whole;
   };

@@ -61,8 +61,7 @@ class Lowering {
   void SetModelDims();
 
   // Query heads that share a KV head must meet on the chips that hold it, so with grouped-query
-  // attention the axes that stay in heads are the major digits. Otherwise any order will do and the
-  // stored one is the weights'.
+  // attention the axes that stay in heads are the major digits; else the order is the weights'.
   void SetHeadDims();
   void SetKvDim(Dim dim, const AxisOrder& all, AxisSet split, AxisSet& axes);
 
@@ -152,11 +151,9 @@ class Lowering {
   void GatherKvHeads(Inputs& in);
   void MoveHeadsToBatch(Inputs& in, AxisSet axes);
 
-  // What is still a partial sum over E axes of the heads: shared out where there are heads to
-  // share, else summed on every chip.
+  // Partial sums over E axes of the heads: shared out where there are heads, else summed.
   void FinishKeyValue(Inputs& in);
-  // What queries still need before every shard of the cache can be attended to: summed over the E
-  // axes that shard it, and gathered over the F axes.
+  // Before every shard of the cache is attended to: summed over its E axes, gathered over its F.
   void FinishQuery(Inputs& in);
   TensorId Attended(TensorRole role, AxisSet batch, AxisSet heads, AxisSet partial);
   // Attention over shards of the cache: each shard's result is normalised by itself; the shards'
@@ -168,7 +165,10 @@ class Lowering {
   // --- second half of a block -------------------------------------------------------------------
   void ProjectOutputs(TensorId activated, TensorId attended, Part part);
   TensorId Output(AxisSet axes, AxisSet partial);
-  void GatherOutputs(TensorId& activated, TensorId& attended, Part part);
+  void GatherOutputs(TensorId& activated, TensorId& attended, Part part, bool looped);
+  // Whether the output einsum loops with the scatter of its result or, as a parallel block of the
+  // released code, with the gather before it; a serial block here with what sends more.
+  [[nodiscard]] bool LoopsScatter(bool ffn, bool attention) const;
   const Model& model_;
   const Workload& work_;
   const Phase phase_;

@@ -93,14 +93,14 @@ INSTANTIATE_TEST_SUITE_P(
                     Moved{"link_bandwidth", &Calibration::link_bandwidth, 0.80},
                     Moved{"gather_bandwidth", &Calibration::gather_bandwidth, 0.70},
                     Moved{"exposed_fraction", &Calibration::exposed_fraction, 0.9},
-                    Moved{"axis_concurrency", &Calibration::axis_concurrency, 0.1}),
+                    Moved{"scatter_passes", &Calibration::scatter_passes, 1.1}),
     [](const auto& param) { return param.param.name; });
 
 // Enough repetitions that the data outweigh the priors, some of which are narrow (the bandwidths':
 // 3 to 5 % of nominal).
 std::vector<Measurement> Repeated(const std::vector<Measurement>& rows) {
   std::vector<Measurement> repeated;
-  for (int i = 0; i < 10; ++i) {
+  for (int i = 0; i < 12; ++i) {
     repeated.insert(repeated.end(), rows.begin(), rows.end());
   }
   return repeated;
@@ -156,7 +156,7 @@ TEST(Fit, EndsWhereNoNearbyPointIsBetter) {
   truth.matmul_efficiency = 0.70;
   truth.weight_bandwidth = 0.65;
   truth.link_bandwidth = 0.80;
-  truth.axis_concurrency = 0.2;
+  truth.scatter_passes = 1.1;
   const std::vector<Measurement> rows = MadeBy(truth, Rows(true));
   const FitResult result = FitTo(rows);
   const Calibration prior = PriorCalibration();

@@ -22,6 +22,7 @@ Op Collective(OpKind kind, AxisSet axes, Schedule schedule = Schedule::kBlocking
   op.kind = kind;
   op.schedule = schedule;
   op.axes = AxisOrder(axes);
+  op.looped = schedule == Schedule::kBlocking ? AxisSet() : axes;
   return op;
 }
 
@@ -198,11 +199,13 @@ TEST(Network, NothingSentTakesNoTime) {
 }
 
 // Under the same model a reduce-scatter and an all-gather take what an all-reduce of the same array
-// takes (its volume counts both); an all-reduce saves one launch.
+// takes (its volume counts both); an all-reduce saves one launch. A calibration may say that
+// blocking reduce-scatters are slower than their rings; here it does not.
 TEST(Network, ReduceScatterThenAllGatherIsAllReduce) {
   for (const Mesh& mesh : {MeshOf(4, 4, 4), MeshOf(2, 4, 4), MeshOf(4, 8, 8), MeshOf(1, 2, 2)}) {
     for (NetworkKind kind : {NetworkKind::kTorus, NetworkKind::kPaper}) {
       for (Calibration calibration : {Calibration(), HopCalibration(), RoughCalibration()}) {
+        calibration.scatter_passes = 1;
         const double launch = kind == NetworkKind::kTorus ? calibration.launch_latency : 0;
         for (unsigned bits = 1; bits <= mesh.all().bits(); ++bits) {
           const AxisSet axes = AxisSet::FromBits(bits);
@@ -281,18 +284,81 @@ TEST(Network, CalibrationParameters) {
   calibration.link_bandwidth = 0.5;
   EXPECT_NEAR(time(OpKind::kAllGather).bandwidth / ideal, 2, 1e-12);
   calibration.link_bandwidth = 1;
-  // 2 links of the first axis at once, half of the other 4: 6 / 4.
-  calibration.axis_concurrency = 0.5;
-  EXPECT_NEAR(time(OpKind::kAllGather).bandwidth / ideal, 1.5, 1e-12);
-  // None of them: three axes one after another.
-  calibration.axis_concurrency = 0;
+  // Three axes one after another: 2 links, not 6.
+  calibration.ideal_schedules = false;
+  EXPECT_NEAR(time(OpKind::kAllGather).bandwidth / ideal, 3, 1e-12);
+  calibration.scatter_passes = 1.5;
+  EXPECT_NEAR(time(OpKind::kReduceScatter).bandwidth / ideal, 4.5, 1e-12);
   EXPECT_NEAR(time(OpKind::kAllGather).bandwidth / ideal, 3, 1e-12);
   calibration.launch_latency = 5e-6;
   EXPECT_NEAR(time(OpKind::kAllGather).latency / Microseconds(1), 5, 1e-9);
   EXPECT_NEAR(time(OpKind::kAllReduce).latency / Microseconds(1), 5, 1e-9);
-  calibration.message_latency = 1e-7;  // to each of 63 others
-  EXPECT_NEAR(time(OpKind::kAllToAll).latency / Microseconds(1), 5 + 6.3, 1e-9);
+  calibration.message_latency = 1e-7;  // two exchanges: to 3 others along x, to 15 over y and z
+  EXPECT_NEAR(time(OpKind::kAllToAll).latency / Microseconds(1), 2 * 5 + 1.8, 1e-9);
   EXPECT_NEAR(time(OpKind::kAllGather).latency / Microseconds(1), 5, 1e-9);
+}
+
+// Along one axis after another, the slow ones first: 2x4x4 does not wrap, so one link each. A ring
+// of 8 with a stride of 2 (x1 of 8) has half its two links, and goes before y's two.
+TEST(Network, RingsOneAxisAfterAnother) {
+  const Mesh open = MeshOf(2, 4, 4);
+  EXPECT_DOUBLE_EQ(RingLoad(open, Axes(open, "yz")), 1);
+  const Mesh mesh = MeshOf(8, 4, 4);
+  EXPECT_DOUBLE_EQ(RingLoad(mesh, Axes(mesh, "xy")), 0.5);
+  const AxisSet x1 = AxisSet::Of(mesh.Physical(0).first());  // 4 chips, one link's worth
+  // Of 16 blocks 3 arrive along x1 over 1 link, then 3 x 4 along y over 2: 3 + 6 for 15 sent.
+  EXPECT_DOUBLE_EQ(RingLoad(mesh, x1 | mesh.Physical(1)), 9.0 / 15);
+}
+
+// A scatter over y and z (4 and 4) of which y loops with an einsum: y carries 12 of 15 blocks, z 3
+// of 15 after it, and that part is a blocking scatter of 1.5 passes. Rings of 4 have 2 hops.
+TEST(Network, LoopOverOneOfTwoAxes) {
+  Calibration calibration = HopCalibration();
+  calibration.scatter_passes = 1.5;
+  calibration.launch_latency = 5e-6;
+  const Mesh mesh = MeshOf(4, 4, 4);
+  Op op = Collective(OpKind::kReduceScatter, Axes(mesh, "yz"), Schedule::kLoopedTwoWay);
+  const TrafficAmount traffic = TrafficOf(16 * 90e9, 16);
+  const auto time = [&] {
+    return Network(TestChip(), mesh, calibration, NetworkKind::kTorus).Time(op, traffic);
+  };
+  op.looped = Axes(mesh, "y");
+  EXPECT_EQ(time().blocking_fraction, 0);  // the roofline loops over all
+  calibration.ideal_schedules = false;
+  EXPECT_NEAR(time().bandwidth.At({1, 1, 1}).base(), 12 + 1.5 * 3, 1e-9);
+  EXPECT_NEAR(time().blocking_fraction, 4.5 / 16.5, 1e-12);
+  EXPECT_NEAR(time().latency / Microseconds(1), (2 + 5) + (1.5 * 2 + 5), 1e-9);
+  EXPECT_NEAR(time().blocking_latency / Microseconds(1), 1.5 * 2 + 5, 1e-9);
+  op.looped = Axes(mesh, "yz");
+  EXPECT_NEAR(time().bandwidth.At({1, 1, 1}).base(), 15, 1e-9);
+  EXPECT_EQ(time().blocking_latency, Seconds());
+}
+
+// 64 chips that each hold 64 blocks: first 16 to each of 3 along x, where the busiest link of a
+// ring of 4 carries 2 messages; then 4 to each of 15 over y and z, whose busiest link carries 16 x
+// 4 / 8.
+TEST(Network, AllToAllInTwoStages) {
+  Calibration calibration;
+  calibration.ideal_schedules = false;
+  const double block = 45e9 / 64;  // a second over one link, 64 of them
+  const FixedTime time = TimeOf(MeshOf(4, 4, 4), OpKind::kAllToAll, "xyz", 64 * block, calibration);
+  EXPECT_NEAR(time.bandwidth.base(), (2 * 16 + 8 * 4) / 64.0, 1e-12);
+  // Relabelling equal axes: of y and z the one of which the group has more comes first.
+  const Mesh mesh = MeshOf(4, 4, 4);
+  const auto seconds = [&](AxisSet axes) {
+    return FixedTime(Network(TestChip(), mesh, calibration, NetworkKind::kTorus)
+                         .Time(Collective(OpKind::kAllToAll, axes), TrafficOf(1e9, 32)))
+        .bandwidth.base();
+  };
+  for (int factor : {0, 1}) {
+    const auto without = [&](int physical) {
+      AxisSet pair = mesh.Physical(physical);
+      const AxisSet first = AxisSet::Of(pair.first());
+      return mesh.all() - (factor == 0 ? first : pair - first);
+    };
+    EXPECT_DOUBLE_EQ(seconds(without(0)), seconds(without(1)));
+    EXPECT_DOUBLE_EQ(seconds(without(0)), seconds(without(2)));
+  }
 }
 
 // A twist shortens the all-to-all over all axes and nothing else.

@@ -35,7 +35,10 @@ struct ClosedForm {
 
 ClosedForm Closed(const Slice& slice, AxisSet axes, OpKind kind, Schedule schedule) {
   const Mesh mesh(slice);
-  const Network network(UnitChip(), mesh, HopsOfOneSecond(), NetworkKind::kTorus);
+  // The emulator's own schedules, of which only the one-way loop is not the lower bound.
+  Calibration calibration = HopsOfOneSecond();
+  calibration.ideal_schedules = schedule != Schedule::kLoopedOneWay;
+  const Network network(UnitChip(), mesh, calibration, NetworkKind::kTorus);
   Op op = {};
   op.kind = kind;
   op.schedule = schedule;

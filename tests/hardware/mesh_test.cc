@@ -77,6 +77,16 @@ TEST(Mesh, PartsAreCutByPhysicalAxes) {
 }
 
 // Two links for a ring; s rings side by side share them. A line's inner links carry all of one way.
+TEST(Mesh, LongestPart) {
+  const Mesh mesh(Slice{.dims = {4, 8, 4}, .wraps = true});  // x1 x2, y1 y2 of 4 and 2, z1 z2
+  EXPECT_EQ(mesh.Longest(mesh.all()), mesh.Physical(1));
+  EXPECT_EQ(mesh.Longest(mesh.Physical(0) | mesh.Physical(2)), mesh.Physical(0));
+  // y1 and z have 4 chips each; z's are neighbours. So are the pair z2, not the pair x1.
+  EXPECT_EQ(mesh.Longest(AxisSet::Of(2) | mesh.Physical(2)), mesh.Physical(2));
+  EXPECT_EQ(mesh.Longest(AxisSet::Of(0) | AxisSet::Of(5)), AxisSet::Of(5));
+  EXPECT_EQ(mesh.Longest(AxisSet::Of(3)), AxisSet::Of(3));
+}
+
 TEST(Mesh, LinksAndHopsOfRows) {
   EXPECT_EQ(Links({.size = 8, .stride = 1, .wraps = true}), 2);
   EXPECT_EQ(Links({.size = 4, .stride = 2, .wraps = true}), 1);

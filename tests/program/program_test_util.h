@@ -261,7 +261,7 @@ inline Calibration RoughCalibration() {
   calibration.elementwise_traffic = 0.9;
   calibration.link_bandwidth = 0.9;
   calibration.gather_bandwidth = 0.85;
-  calibration.axis_concurrency = 0.3;
+  calibration.scatter_passes = 1.6;
   calibration.hop_latency = 1e-6;
   calibration.launch_latency = 2e-6;
   calibration.message_latency = 3e-7;

@@ -398,8 +398,11 @@ TEST(ExportXlaFlags, OnlyWhatThePlansOverlapsNeed) {
   EXPECT_THAT(flags("Ex.Fyz/ws/Bxyz"), HasSubstr("decompose_einsum_reduce_scatter=true"));
   EXPECT_THAT(flags("Ex.Fyz/ws/Bxyz"), Not(HasSubstr("async_all_gather")));
   EXPECT_THAT(flags("Exyz/wg-xyz/Bxyz"), HasSubstr("--xla_enable_async_all_gather=true"));
-  // 1D: its collectives stand between norm and einsum.
-  EXPECT_THAT(flags("Fxyz/ws/Hxyz"), HasSubstr("no flag is needed"));
+  // 1D: the gather stands between residual and norm, the scatter loops with the einsum before it.
+  EXPECT_THAT(flags("Fxyz/ws/Hxyz"), Not(HasSubstr("decompose_all_gather_einsum")));
+  EXPECT_THAT(flags("Fxyz/ws/Hxyz"), HasSubstr("decompose_einsum_reduce_scatter=true"));
+  // Nothing is left to loop over where every axis holds a replica.
+  EXPECT_THAT(flags("Rxyz/ws/Bxyz"), HasSubstr("no flag is needed"));
 }
 
 }  // namespace

@@ -145,7 +145,11 @@ TEST(SearchDeployment, OverBatchesEqualsBruteForce) {
                          << model.name << " on " << ToString(slice) << " by " << Name(objective)
                          << (same_layout ? ", one layout" : "") << ", round " << round);
             const auto found = Found(setting, options);
-            ASSERT_TRUE(found.has_value());
+            if (!found) {
+              EXPECT_GT(round, 0);
+              EXPECT_TRUE(std::isinf(BruteForce(setting, options)));
+              break;
+            }
             EXPECT_NEAR(ScoreOf(*found, objective) / BruteForce(setting, options), 1, 1e-12);
             EXPECT_DOUBLE_EQ(found->memory.base(), MemoryTogether(found->prefill, found->decode));
             EXPECT_LE(found->memory, setting.chip.hbm_usable);

@@ -113,9 +113,8 @@ TEST(Errors, MedianAtMostFourPercentAndNinetiethPercentileAtMostTen) {
 
 // The holdout is MT-NLG for the greater part; docs/calibration.md lists what is not explained
 // there.
-TEST(Errors, HoldoutMedianStaysWhereItIsDocumented) {
-  EXPECT_LE(Group("all holdout").median, 0.05);
-  EXPECT_GT(Group("all holdout").median, 1.5 * Group("all fit").median) << "update the docs";
+TEST(Errors, HoldoutMedianWithinOneAndAHalfOfTheFitMedian) {
+  EXPECT_LE(Group("all holdout").median, 1.5 * Group("all fit").median);
 }
 
 TEST(Errors, GroupsCoverAllRowsOnce) {
@@ -229,12 +228,8 @@ TEST(Text, ClaimsHoldButForTheKnownMisses) {
     }
   }
   EXPECT_EQ(claims, 13U);
-  EXPECT_EQ(misses, (std::vector<std::string>{
-                        "Figure 6: 2D over 1D weight-stationary on 64 chips",
-                        "Figure 6: 2D over 1D weight-stationary on 128 chips",
-                        "Figure 6: 2D over 1D weight-stationary on 256 chips",
-                        "Section 4.2: attention's share of a step, batch 512, context 8192",
-                        "Section 4.2: attention's share of a step, batch 128, context 32768"}));
+  EXPECT_EQ(misses, std::vector<std::string>{
+                        "Section 4.2: attention's share of a step, batch 128, context 32768"});
 }
 
 // 80 % intervals: over holdout rows, each judged by an interval made without it.

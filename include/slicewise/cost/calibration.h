@@ -39,9 +39,9 @@ struct Calibration {
   // one-way loop that gathers weights.
   double link_bandwidth = 1;
   double gather_bandwidth = 1;
-  // Of every axis beyond the first of a collective over several, the fraction of its links that
-  // work at the same time: 1 all axes at once, 0 one axis after another.
-  double axis_concurrency = 1;
+  // What a blocking reduce-scatter costs in passes over its rings: 1 as a ring does it, 2 as an
+  // all-reduce of which the chip keeps a slice.
+  double scatter_passes = 1;
   // Seconds per hop of a collective, per launch of one, and per message that a chip sends in an
   // all-to-all (one to each of the others).
   double hop_latency = 0;
@@ -54,7 +54,8 @@ struct Calibration {
   double exposed_fraction = 0;
   double gather_exposed_fraction = 0;
 
-  // Price every schedule as rings along all its axes both ways: the lower bound over schedules.
+  // Price every schedule at the lower bound over schedules (network.h): all axes at once, all links
+  // both ways.
   bool ideal_schedules = true;
 
   // Prediction intervals: the latency is within [factor_low, factor_high] x prediction for

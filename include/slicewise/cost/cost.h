@@ -13,8 +13,8 @@
 // An overlap group (an einsum and the looped collectives it hides) takes max(compute, network) +
 // exposed fraction x min, first of the einsum and the loop that gathers its weights, then of the
 // two and the loops over activations; each kind of loop has its own exposed fraction. The hidden
-// part is taken off the shorter side's ops in proportion. Exposed times of all ops, times layers
-// and steps, sum to the latency.
+// part is taken off the shorter side's ops in proportion. What a loop leaves to blocking
+// collectives is exposed. Exposed times of all ops, times layers and steps, sum to the latency.
 #pragma once
 
 #include <array>
@@ -35,12 +35,14 @@ enum class Bound : std::uint8_t { kCompute, kHbm, kNetwork, kLatency };
 
 // One op, one execution.
 struct OpCost {
-  Seconds compute;            // FLOPs at the calibrated rate
-  Seconds hbm;                // bytes streamed from or to HBM
-  Seconds unhidden;           // what of the shorter of the two an einsum fails to hide
-  Seconds network_bandwidth;  // bytes over links
-  Seconds network_latency;    // hops and launch
-  Seconds exposed;            // what the op adds to the step
+  Seconds compute;             // FLOPs at the calibrated rate
+  Seconds hbm;                 // bytes streamed from or to HBM
+  Seconds unhidden;            // what of the shorter of the two an einsum fails to hide
+  Seconds network_bandwidth;   // bytes over links
+  Seconds network_latency;     // hops and launch
+  Seconds blocking_bandwidth;  // of these two, what a loop cannot overlap
+  Seconds blocking_latency;
+  Seconds exposed;  // what the op adds to the step
 
   // The op's own time when nothing overlaps.
   [[nodiscard]] Seconds alone() const {
@@ -62,7 +64,9 @@ struct OpCurve {
   std::array<std::array<double, kQuantities>, std::tuple_size_v<Sequences>> each;
   double results_per_byte;  // seconds
   double unhidden_fraction;
-  double network_latency;  // seconds
+  double blocking_fraction;  // of kNetwork, what its loop cannot overlap
+  double network_latency;    // seconds
+  double blocking_latency;   // of them, what its loop cannot overlap
   ChunkSteps steps;
   std::uint8_t group;  // of PhaseCurve::groups
   std::uint8_t side;   // of the group: einsum, gathering loop, loop over activations

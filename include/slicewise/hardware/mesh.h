@@ -60,6 +60,8 @@ class Mesh {
   [[nodiscard]] AxisSet Factors(AxisSet set) const;
   // The set cut by physical axes: both factors of one where the set has both.
   [[nodiscard]] std::vector<AxisSet> Parts(AxisSet set) const;
+  // The part with the most chips; of equal ones that of neighbours. No allocation.
+  [[nodiscard]] AxisSet Longest(AxisSet set) const;
   // The rows that a collective over the set runs along, one for each part.
   [[nodiscard]] std::vector<MeshAxis> Rows(AxisSet set) const;
 

@@ -11,10 +11,13 @@
 //   reduce-scatter(F')  -> B_G L E_E'F'
 // With G = {} this is 1D (E' empty) and 2D weight-stationary; with G the einsums are preceded by
 // looped all-gathers of their weights over G (section 3.2.3, A.2.2). A serial block runs the
-// sequence twice. The all-gather and reduce-scatter over F' are blocking, because the norm stands
-// between them and the einsum; those over E' loop with the einsum they feed or follow
-// (section 3.5). With a fourth part the released 1D code is followed: norm first, both looped, then
-// an all-reduce over the axes that the residual is replicated over.
+// sequence twice. The all-gather over F' is blocking, because the norm stands between it and the
+// einsum. The einsum in loops with the reduce-scatter it feeds (section 3.5); the einsum out with
+// one of the collectives around it, the other blocks: in a parallel block the all-gather over E',
+// in a serial one what sends more, mostly the reduce-scatter over F', of which the longest axis
+// loops (both as in the released code); without E' the reduce-scatter. With a fourth part the
+// released 1D code is followed: norm first, both looped, then an all-reduce over the axes that the
+// residual is replicated over.
 //
 // Beyond the paper. R axes shard the batch of everything and cut no weights: an R axis is a
 // gathered one without the gathering. S axes shard the cache's length; between the steps above

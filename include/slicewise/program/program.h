@@ -78,6 +78,7 @@ struct Op {
   std::uint8_t group;  // overlap group within the section; 0: none
   std::uint8_t term_count;
   AxisOrder axes;  // collectives: in execution order
+  AxisSet looped;  // of these, the ones its loop goes over; the collectives of the others block
   std::array<Term, kMaxTerms> terms;
 };
 
