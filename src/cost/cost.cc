@@ -5,9 +5,9 @@
 namespace slicewise {
 namespace {
 
-// The members of an overlap group: an einsum, the loop that gathers its weights, its loops over
-// activations, and what of these is not a loop after all.
-enum Side : std::uint8_t { kComputeSide, kGatherSide, kActivationsSide, kBlockingSide, kSides };
+// The members of an overlap group: an einsum, the loop that gathers its weights, and its loops over
+// activations.
+enum Side : std::uint8_t { kComputeSide, kGatherSide, kActivationsSide, kSides };
 
 Side SideOf(const Op& op) {
   if (!IsCollective(op.kind)) {
@@ -28,7 +28,7 @@ GroupTimes Share(const GroupTimes& time, double gather_exposed, double activatio
   const double inner = time[kComputeSide] * compute + time[kGatherSide] * gather;
   const bool activations_hide = time[kActivationsSide] <= inner;
   const double rest = activations_hide ? 1 : activations_exposed;
-  return {compute * rest, gather * rest, activations_hide ? activations_exposed : 1, 1};
+  return {compute * rest, gather * rest, activations_hide ? activations_exposed : 1};
 }
 
 double BaseOf(double value) { return value; }
@@ -102,6 +102,7 @@ void CostModel::TraceSection(const Program& program, Section section, double tim
     OpCurve& traced = curve.ops.append();
     TraceOp(program, op, traced);
     traced.group = static_cast<std::uint8_t>(first + op.group);
+    traced.section = static_cast<std::uint8_t>(first);
     traced.side = SideOf(op);
   }
 }
@@ -201,20 +202,22 @@ void CostModel::PriceGroups(const PhaseCurve& curve, const Sequences& sequences,
     const double on_chip = std::max(compute, hbm) + cost.unhidden.base();
     const double computing = compute >= hbm ? on_chip : 0;
     Totals::ByBound& seconds = totals.seconds[op.group][op.side];
-    Totals::ByBound& blocking = totals.seconds[op.group][kBlockingSide];
-    const double bandwidth = cost.blocking_bandwidth.base();
-    const double latency = cost.blocking_latency.base();
     constexpr auto kNetwork = static_cast<std::size_t>(Bound::kNetwork);
     constexpr auto kLatency = static_cast<std::size_t>(Bound::kLatency);
     seconds[static_cast<std::size_t>(Bound::kCompute)] += computing;
     seconds[static_cast<std::size_t>(Bound::kHbm)] += on_chip - computing;
-    seconds[kNetwork] += cost.network_bandwidth.base() - bandwidth;
-    seconds[kLatency] += cost.network_latency.base() - latency;
-    blocking[kNetwork] += bandwidth;
-    blocking[kLatency] += latency;
+    seconds[kNetwork] += cost.network_bandwidth.base();
+    seconds[kLatency] += cost.network_latency.base();
+    if (op.blocking_fraction > 0) {
+      Totals::ByBound& blocking = totals.seconds[op.section][op.side];
+      seconds[kNetwork] -= cost.blocking_bandwidth.base();
+      seconds[kLatency] -= cost.blocking_latency.base();
+      blocking[kNetwork] += cost.blocking_bandwidth.base();
+      blocking[kLatency] += cost.blocking_latency.base();
+    }
   }
   for (std::size_t g = 0; g < curve.groups.size(); ++g) {
-    totals.exposed[g] = {1, 1, 1, 1};
+    totals.exposed[g] = {1, 1, 1};
     if (curve.groups[g].overlaps) {
       GroupTimes times;
       for (std::size_t side = 0; side < kSides; ++side) {

@@ -105,7 +105,7 @@ std::array<AxisSet, 2> ExchangeStages(const Mesh& mesh, AxisSet axes, bool ideal
     return std::tuple(std::max(a, b) / std::min(a, b), -rows[i].size, rows[i].stride);
   };
   std::size_t first = 0;
-  for (std::size_t i : {1, 2}) {
+  for (std::size_t i = 1; i < 3; ++i) {
     first = rank(i) < rank(first) ? i : first;
   }
   const AxisSet stage = mesh.Physical(rows[first].physical) & axes;

@@ -68,8 +68,9 @@ struct OpCurve {
   double network_latency;    // seconds
   double blocking_latency;   // of them, what its loop cannot overlap
   ChunkSteps steps;
-  std::uint8_t group;  // of PhaseCurve::groups
-  std::uint8_t side;   // of the group: einsum, gathering loop, loop over activations
+  std::uint8_t group;    // of PhaseCurve::groups
+  std::uint8_t section;  // of PhaseCurve::groups, the one of its section that nothing hides
+  std::uint8_t side;     // of the group: einsum, gathering loop, loop over activations
 };
 
 // A program's costs for any number of sequences that its ops are for.
